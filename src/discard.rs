@@ -1,0 +1,28 @@
+//! Letting go of what is the user's: its destructor may panic, and the bus may not.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Drops the value. Panics on the way are traced, not let through; returns how many there were.
+pub(crate) fn discard<T>(value: T) -> u64 {
+    match catch_unwind(AssertUnwindSafe(move || drop(value))) {
+        Ok(()) => 0,
+        Err(payload) => discard_payload(payload),
+    }
+}
+
+/// The same for the payload of a destructor's panic, whose own destructor may panic in turn.
+#[cold]
+fn discard_payload(mut payload: Box<dyn Any + Send>) -> u64 {
+    const ENOUGH: u64 = 8;
+    for panics in 1..ENOUGH {
+        tracing::error!(target: "hearken", "a destructor panicked: a listener's, an event's or an error's; the bus goes on");
+        match catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+            Ok(()) => return panics,
+            Err(next) => payload = next,
+        }
+    }
+    // Every payload panics with another one. A leak ends it.
+    std::mem::forget(payload);
+    ENOUGH
+}

@@ -1,0 +1,184 @@
+//! What the error channel carries.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::info::{ListenerInfo, Place};
+
+/// The error type of an [`Emitter`](crate::Emitter) that names none: any error, and text, by `?` or `into()`.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Something that went wrong on the bus: a listener's error or panic, a chain of emissions that went too deep.
+///
+/// The bus hands every failure to the error channel it was built with, by value, after the listeners of `Failure<E>`
+/// ([`Emitter::on_failure`](crate::Emitter::on_failure)) have heard it. A clone is a reference count.
+///
+/// Its [`Display`](fmt::Display) is one line a person can act on:
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// let (failures, failed) = mpsc::channel();
+/// let bus = hearken::Emitter::new(move |failure| drop(failures.send(failure)));
+/// let _billing = bus.listen::<u32>().named("billing").on(|_| Err::<(), _>("card declined".into()));
+/// bus.emit(&7_u32);
+///
+/// let line = failed.recv()?.to_string();
+/// assert!(line.starts_with("listener \"billing\" ("), "{line}");
+/// assert!(line.contains(" failed on u32 (emitted at "), "{line}");
+/// assert!(line.ends_with("): card declined"), "{line}");
+/// # Ok::<(), mpsc::RecvError>(())
+/// ```
+///
+/// # Errors inside
+///
+/// [`cause`](Self::cause) looks at what happened; [`into_error`](Self::into_error) takes the listener's own error out.
+pub struct Failure<E = BoxError> {
+    inner: Arc<Inner<E>>,
+}
+
+struct Inner<E> {
+    event: &'static str,
+    listener: Option<ListenerInfo>,
+    emitted_at: &'static Location<'static>,
+    cause: Cause<E>,
+}
+
+/// Why something failed.
+#[non_exhaustive]
+pub enum Cause<E = BoxError> {
+    /// A listener returned this error.
+    Error(Arc<E>),
+    /// A listener, or its filter, panicked with this message.
+    Panic(Arc<str>),
+    /// So many emissions were nested already on this thread that one more was not delivered:
+    /// [`Builder::max_depth`](crate::Builder::max_depth).
+    TooDeep {
+        /// How many emissions the bus lets nest.
+        limit: usize,
+    },
+}
+
+impl<E> Failure<E> {
+    pub(crate) fn new(
+        event: &'static str,
+        listener: Option<ListenerInfo>,
+        emitted_at: &'static Location<'static>,
+        cause: Cause<E>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { event, listener, emitted_at, cause }) }
+    }
+
+    /// The type of the event in question, as [`std::any::type_name`] spells it.
+    pub fn event(&self) -> &'static str {
+        self.inner.event
+    }
+
+    /// The listener that failed; `None` where none is to blame, as when a chain went too deep.
+    pub fn listener(&self) -> Option<&ListenerInfo> {
+        self.inner.listener.as_ref()
+    }
+
+    /// The place in the source that emitted the event.
+    pub fn emitted_at(&self) -> &'static Location<'static> {
+        self.inner.emitted_at
+    }
+
+    /// What happened.
+    pub fn cause(&self) -> &Cause<E> {
+        &self.inner.cause
+    }
+
+    /// The error that the listener returned, by value.
+    ///
+    /// # Errors
+    ///
+    /// The failure itself, untouched, when it is not a returned error, or when a clone of it or of its error is still alive.
+    pub fn into_error(self) -> Result<E, Self> {
+        let inner = Arc::try_unwrap(self.inner).map_err(|inner| Self { inner })?;
+        let back = |cause| Self { inner: Arc::new(Inner { cause, ..inner }) };
+        match inner.cause {
+            Cause::Error(error) => Arc::try_unwrap(error).map_err(|error| back(Cause::Error(error))),
+            cause => Err(back(cause)),
+        }
+    }
+}
+
+impl<E> Cause<E> {
+    /// A panic's cause. The payload itself is the caller's to get rid of: its destructor is user code.
+    pub(crate) fn of_panic(payload: &(dyn Any + Send)) -> Self {
+        let text = payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("(the panic's payload is no text)");
+        Self::Panic(text.into())
+    }
+}
+
+impl<E> Clone for Failure<E> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<E> Clone for Cause<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Error(error) => Self::Error(Arc::clone(error)),
+            Self::Panic(message) => Self::Panic(Arc::clone(message)),
+            Self::TooDeep { limit } => Self::TooDeep { limit: *limit },
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Failure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { event, listener, emitted_at, cause } = &*self.inner;
+        if let Some(listener) = listener {
+            let verb = if matches!(cause, Cause::Panic(_)) { "panicked" } else { "failed" };
+            write!(f, "{listener} {verb} on ")?;
+        }
+        write!(f, "{event} (emitted at {}): {cause}", Place(emitted_at))
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Cause<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => error.fmt(f),
+            Self::Panic(message) => f.write_str(message),
+            Self::TooDeep { limit } => write!(
+                f,
+                "not delivered, {limit} emissions are nested on this thread already; \
+                 break the cycle, or allow more with `Builder::max_depth`"
+            ),
+        }
+    }
+}
+
+impl<E> fmt::Debug for Failure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { event, listener, emitted_at, cause } = &*self.inner;
+        f.debug_struct("Failure")
+            .field("event", event)
+            .field("listener", listener)
+            .field("emitted_at", &format_args!("{}", Place(emitted_at)))
+            .field("cause", cause)
+            .finish()
+    }
+}
+
+impl<E> fmt::Debug for Cause<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(_) => write!(f, "Error({})", std::any::type_name::<E>()),
+            Self::Panic(message) => f.debug_tuple("Panic").field(message).finish(),
+            Self::TooDeep { limit } => f.debug_struct("TooDeep").field("limit", limit).finish(),
+        }
+    }
+}
+
+impl<E: fmt::Display> std::error::Error for Failure<E> {}

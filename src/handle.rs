@@ -1,0 +1,144 @@
+//! The bus itself, and the handles that share it.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use crate::failure::{BoxError, Failure};
+use crate::raw::frame;
+use crate::registry::Registry;
+use crate::sync::{AtomicU64, Ordering};
+
+/// An event bus: the place where some modules say what happened and others listen.
+///
+/// An `Emitter` is a cheap handle; its clones share one bus. Keep one in every module that speaks, or give the module a
+/// [`Port`](crate::Port), which can only speak. The last handle to go takes the bus and its listeners with it.
+///
+/// `E` is the error type that listeners return. The default, [`BoxError`], takes any error.
+///
+/// The verbs:
+///
+/// | to | use |
+/// | --- | --- |
+/// | hear every event of a type | [`on`](Self::on), [`on_with`](Self::on_with) for the emission too |
+/// | hear the next one only | [`once`](Self::once), [`once_with`](Self::once_with) |
+/// | hear with a priority, a name, a filter, a limit, a weak owner | [`listen`](Self::listen) |
+/// | hear every type; what nobody heard; what failed | [`on_any`](Self::on_any), [`on_unheard`](Self::on_unheard), [`on_failure`](Self::on_failure) |
+/// | stop hearing | drop the [`Subscription`](crate::Subscription); [`off`](Self::off), [`off_all`](Self::off_all) |
+/// | tell whoever hears, now | [`emit`](Self::emit) |
+/// | give a module the right to tell | [`port`](Self::port) |
+/// | see in a test what was told | [`record`](Self::record) |
+/// | refer to the bus without keeping it | [`downgrade`](Self::downgrade) |
+///
+/// # Threads
+///
+/// An `Emitter` is `Send` and `Sync`, whatever its events are. Listeners run on the thread that emits.
+pub struct Emitter<E = BoxError> {
+    bus: Arc<Bus<E>>,
+}
+
+/// What all handles share.
+pub(crate) struct Bus<E> {
+    pub(crate) registry: Registry<E>,
+    pub(crate) on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>,
+    pub(crate) max_depth: usize,
+    suppressed: AtomicU64,
+}
+
+impl<E: Send + Sync + 'static> Bus<E> {
+    pub(crate) fn new(max_depth: usize, on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>) -> Self {
+        Self { registry: Registry::new(), on_failure, max_depth, suppressed: AtomicU64::new(0) }
+    }
+}
+
+impl<E> Bus<E> {
+    /// What tells this bus from all others that live.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Counts failures that went nowhere but into the trace.
+    pub(crate) fn suppress(&self, failures: u64) {
+        self.suppressed.fetch_add(failures, Ordering::Relaxed);
+    }
+
+    /// To be held while listeners are let go of.
+    pub(crate) fn clean_up(&self) -> frame::Guard {
+        frame::begin_clean_up(self.address())
+    }
+}
+
+impl<E> Emitter<E> {
+    pub(crate) fn from_bus(bus: Bus<E>) -> Self {
+        Self { bus: Arc::new(bus) }
+    }
+
+    #[inline]
+    pub(crate) fn bus(&self) -> &Bus<E> {
+        &self.bus
+    }
+
+    pub(crate) fn weak_bus(&self) -> Weak<Bus<E>> {
+        Arc::downgrade(&self.bus)
+    }
+
+    /// A handle that doesn't keep the bus alive: what a listener captures that must speak on its own bus from elsewhere
+    /// than its [`Context`](crate::Context).
+    ///
+    /// A listener that captures an `Emitter` of its own bus keeps that bus, and so itself, alive for ever.
+    pub fn downgrade(&self) -> WeakEmitter<E> {
+        WeakEmitter { bus: self.weak_bus() }
+    }
+
+    /// How many failures went nowhere but into the trace: those below an error channel, an error channel's own panics, and
+    /// the panics of destructors.
+    ///
+    /// Anything but 0 is a bug, most often in the error channel.
+    pub fn suppressed_failures(&self) -> u64 {
+        self.bus.suppressed.load(Ordering::Relaxed)
+    }
+}
+
+impl<E> Clone for Emitter<E> {
+    fn clone(&self) -> Self {
+        Self { bus: Arc::clone(&self.bus) }
+    }
+}
+
+impl<E> fmt::Debug for Emitter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emitter").field("suppressed_failures", &self.suppressed_failures()).finish_non_exhaustive()
+    }
+}
+
+/// A handle to a bus that doesn't keep it alive; from [`Emitter::downgrade`].
+///
+/// ```
+/// let bus = hearken::Emitter::new(hearken::log);
+/// let weak = bus.downgrade();
+/// assert!(weak.upgrade().is_some());
+/// drop(bus);
+/// assert!(weak.upgrade().is_none());
+/// ```
+pub struct WeakEmitter<E = BoxError> {
+    bus: Weak<Bus<E>>,
+}
+
+impl<E> WeakEmitter<E> {
+    /// The bus, if it is still there. It stays while the handle returned is kept.
+    pub fn upgrade(&self) -> Option<Emitter<E>> {
+        Some(Emitter { bus: self.bus.upgrade()? })
+    }
+}
+
+impl<E> Clone for WeakEmitter<E> {
+    fn clone(&self) -> Self {
+        Self { bus: Weak::clone(&self.bus) }
+    }
+}
+
+impl<E> fmt::Debug for WeakEmitter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakEmitter").field("is_alive", &(self.bus.strong_count() > 0)).finish_non_exhaustive()
+    }
+}

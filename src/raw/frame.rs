@@ -1,0 +1,209 @@
+//! What a thread is in the middle of: the emission that runs on it, and what that one came of.
+
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+
+use smallvec::SmallVec;
+
+use crate::id::EmissionId;
+
+/// Where a thread stands. One per thread, put back by the guard of whoever changed it.
+#[derive(Clone, Copy)]
+struct Frame {
+    /// The address of the bus whose emission or clean-up this is; 0 outside of all.
+    bus: usize,
+    /// The innermost emission and the first of its chain. Some, where the depth isn't 0.
+    id: Option<EmissionId>,
+    origin: Option<EmissionId>,
+    depth: u32,
+    mode: u32,
+}
+
+/// Below the delivery of a `Failure`.
+const FAILURE: u32 = 1;
+/// Below an error channel.
+const CHANNEL: u32 = 1 << 1;
+/// A panic waits for the outermost emission to end. Goes outwards, unlike the others.
+const RAISE: u32 = 1 << 2;
+
+// None of them has a destructor to register, so they can be used in other thread-locals' destructors too.
+thread_local! {
+    static FRAME: Cell<Frame> = const { Cell::new(Frame { bus: 0, id: None, origin: None, depth: 0, mode: 0 }) };
+    /// The buses further out than the frame's, where they aren't the same. Empty, it owns nothing.
+    static OUTER: ManuallyDrop<RefCell<SmallVec<[usize; 6]>>> =
+        const { ManuallyDrop::new(RefCell::new(SmallVec::new_const())) };
+    static WAITING: ManuallyDrop<Cell<String>> = const { ManuallyDrop::new(Cell::new(String::new())) };
+}
+
+/// What a new emission is a part of.
+pub(crate) struct Place {
+    pub(crate) id: EmissionId,
+    pub(crate) cause: Option<EmissionId>,
+    pub(crate) origin: EmissionId,
+    pub(crate) depth: usize,
+}
+
+/// Puts the thread back where it was.
+pub(crate) struct Guard {
+    outer: Frame,
+    /// Whether the outer bus was noted in `OUTER`.
+    noted: bool,
+    /// It belongs to this thread.
+    _here: PhantomData<*const ()>,
+}
+
+impl Drop for Guard {
+    #[inline]
+    fn drop(&mut self) {
+        let mode = self.outer.mode | FRAME.get().mode & RAISE;
+        FRAME.set(Frame { mode, ..self.outer });
+        if self.noted {
+            forget_outer();
+        }
+    }
+}
+
+/// How many emissions are nested on this thread, of all buses.
+#[inline]
+pub(crate) fn depth() -> usize {
+    FRAME.get().depth as usize
+}
+
+/// Begins an emission. `of_failure`: what it delivers is a `Failure`.
+#[inline]
+pub(crate) fn begin_emission(bus: usize, of_failure: bool) -> (Place, Guard) {
+    let outer = FRAME.get();
+    let id = EmissionId::next();
+    let origin = outer.origin.unwrap_or(id);
+    let depth = outer.depth + 1;
+    let mode = outer.mode | if of_failure { FAILURE } else { 0 };
+    let guard = enter(outer, Frame { bus, id: Some(id), origin: Some(origin), depth, mode });
+    (Place { id, cause: outer.id, origin, depth: depth as usize }, guard)
+}
+
+/// While the guard lives, this thread may hold listeners of this bus that are about to go.
+pub(crate) fn begin_clean_up(bus: usize) -> Guard {
+    let outer = FRAME.get();
+    enter(outer, Frame { bus, ..outer })
+}
+
+/// While the guard lives, an error channel runs on this thread.
+pub(crate) fn begin_report() -> Guard {
+    let outer = FRAME.get();
+    enter(outer, Frame { mode: outer.mode | CHANNEL, ..outer })
+}
+
+#[inline]
+fn enter(outer: Frame, inner: Frame) -> Guard {
+    let noted = outer.bus != 0 && outer.bus != inner.bus;
+    if noted {
+        OUTER.with(|buses| buses.borrow_mut().push(outer.bus));
+    }
+    FRAME.set(inner);
+    Guard { outer, noted, _here: PhantomData }
+}
+
+#[cold]
+fn forget_outer() {
+    OUTER.with(|buses| {
+        let mut buses = buses.borrow_mut();
+        buses.pop();
+        if buses.is_empty() {
+            *buses = SmallVec::new();
+        }
+    });
+}
+
+/// Whether this thread is inside an emission, or a clean-up, of this bus.
+pub(crate) fn is_inside(bus: usize) -> bool {
+    FRAME.get().bus == bus || OUTER.with(|buses| buses.borrow().contains(&bus))
+}
+
+pub(crate) fn is_below_failure() -> bool {
+    FRAME.get().mode & FAILURE != 0
+}
+
+pub(crate) fn is_below_channel() -> bool {
+    FRAME.get().mode & CHANNEL != 0
+}
+
+/// Has the outermost emission on this thread end with a panic of this message.
+pub(crate) fn raise_at_the_end(message: &str) {
+    WAITING.with(|waiting| {
+        let mut text = waiting.take();
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(message);
+        waiting.set(text);
+    });
+    let frame = FRAME.get();
+    FRAME.set(Frame { mode: frame.mode | RAISE, ..frame });
+}
+
+/// What to panic with now that an emission has ended: something only if it was the outermost.
+#[inline]
+pub(crate) fn take_raised() -> Option<String> {
+    let frame = FRAME.get();
+    (frame.mode & RAISE != 0 && frame.depth == 0).then(|| {
+        FRAME.set(Frame { mode: frame.mode & !RAISE, ..frame });
+        WAITING.with(|waiting| waiting.take())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_of_emissions_shares_its_origin_and_each_names_its_cause() {
+        let (first, _first) = begin_emission(1, false);
+        assert_eq!((first.cause, first.origin, first.depth), (None, first.id, 1));
+        let (second, _second) = begin_emission(2, false);
+        assert_eq!((second.cause, second.origin, second.depth), (Some(first.id), first.id, 2));
+    }
+
+    #[test]
+    fn a_thread_knows_every_bus_it_is_inside_of() {
+        assert!(!is_inside(1));
+        {
+            let _one = begin_emission(1, false);
+            let _one_again = begin_emission(1, false);
+            let _two = begin_clean_up(2);
+            let _report = begin_report();
+            let _three = begin_emission(3, false);
+            assert!(is_inside(1) && is_inside(2) && is_inside(3) && !is_inside(4));
+        }
+        assert!(!is_inside(1) && !is_inside(2) && !is_inside(3));
+        assert_eq!(depth(), 0);
+    }
+
+    #[test]
+    fn modes_go_inwards_and_end_with_their_guard() {
+        {
+            let _failure = begin_emission(1, true);
+            let _event = begin_emission(1, false);
+            assert!(is_below_failure() && !is_below_channel());
+            let _report = begin_report();
+            let _event = begin_emission(1, false);
+            assert!(is_below_failure() && is_below_channel());
+        }
+        assert!(!is_below_failure() && !is_below_channel());
+    }
+
+    #[test]
+    fn a_raised_message_waits_for_the_outermost_emission() {
+        {
+            let _outer = begin_emission(1, false);
+            {
+                let _inner = begin_emission(1, false);
+                raise_at_the_end("one");
+                raise_at_the_end("two");
+            }
+            assert_eq!(take_raised(), None);
+        }
+        assert_eq!(take_raised().as_deref(), Some("one\ntwo"));
+        assert_eq!(take_raised(), None);
+    }
+}
