@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -266,6 +267,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
 #[must_use = "a builder builds nothing until `.build(…)`"]
 pub struct Builder<E = BoxError> {
     max_depth: usize,
+    leak_warning: Option<NonZeroUsize>,
     error: PhantomData<fn() -> E>,
 }
 
@@ -273,7 +275,7 @@ impl<E: Send + Sync + 'static> Builder<E> {
     /// The settings that a bus has unless told otherwise.
     #[expect(clippy::new_without_default, reason = "`Emitter::builder()` and this are ways enough")]
     pub fn new() -> Self {
-        Self { max_depth: 128, error: PhantomData }
+        Self { max_depth: 128, leak_warning: NonZeroUsize::new(1_000), error: PhantomData }
     }
 
     /// How many emissions may nest on a thread, the outermost included, all buses counted; 128 unless set. One more is not delivered but
@@ -292,14 +294,26 @@ impl<E: Send + Sync + 'static> Builder<E> {
         self
     }
 
+    /// With how many listeners of one event to suspect a leak; 1,000 unless set, 0 for never.
+    ///
+    /// When an event gathers more, one warning says so to [`tracing`], with the places in the source that added them and how many each
+    /// (`990 from src/session.rs:40`). It is said once for an event.
+    pub fn leak_warning(mut self, listeners_per_event: usize) -> Self {
+        self.leak_warning = NonZeroUsize::new(listeners_per_event);
+        self
+    }
+
     /// The bus, and the error channel that all of its failures go to: see [`Emitter::new`].
     pub fn build(self, on_failure: impl Fn(Failure<E>) + Send + Sync + 'static) -> Emitter<E> {
-        Emitter::from_bus(Bus::new(self.max_depth, Box::new(on_failure)))
+        Emitter::from_bus(Bus::new(self.max_depth, self.leak_warning, Box::new(on_failure)))
     }
 }
 
 impl<E> fmt::Debug for Builder<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("max_depth", &self.max_depth).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("max_depth", &self.max_depth)
+            .field("leak_warning", &self.leak_warning)
+            .finish_non_exhaustive()
     }
 }

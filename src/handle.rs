@@ -1,6 +1,7 @@
 //! The bus itself, and the handles that share it.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 
 use crate::failure::{BoxError, Failure};
@@ -45,8 +46,12 @@ pub(crate) struct Bus<E> {
 }
 
 impl<E: Send + Sync + 'static> Bus<E> {
-    pub(crate) fn new(max_depth: usize, on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>) -> Self {
-        Self { registry: Registry::new(), on_failure, max_depth, suppressed: AtomicU64::new(0) }
+    pub(crate) fn new(
+        max_depth: usize,
+        leak_warning: Option<NonZeroUsize>,
+        on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>,
+    ) -> Self {
+        Self { registry: Registry::new(leak_warning), on_failure, max_depth, suppressed: AtomicU64::new(0) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Counter, Ordering, thread_cells};
 
 /// Where a listener stands in the one order: a higher priority first, then the earlier registration.
 ///
@@ -19,7 +19,7 @@ pub(crate) struct Key {
 impl Key {
     /// The next key of this priority. Two keys drawn under one lock are in the order they were drawn.
     pub(crate) fn next(priority: i32) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: Counter = Counter::new(1);
         // Relaxed: only the numbers' uniqueness counts here; their order is the lock's.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Self { rank: !priority, number }
@@ -81,8 +81,8 @@ impl EmissionId {
     pub(crate) fn next() -> Self {
         /// Drawing a block is the only write that threads share.
         const BLOCK: u64 = 1 << 12;
-        static BLOCKS: AtomicU64 = AtomicU64::new(0);
-        thread_local! { static NEXT: Cell<u64> = const { Cell::new(0) } }
+        static BLOCKS: Counter = Counter::new(0);
+        thread_cells! { static NEXT: Cell<u64> = Cell::new(0); }
 
         NEXT.with(|next| {
             let mut id = next.get();

@@ -70,7 +70,7 @@ pub(crate) enum Spend {
 pub(crate) struct Slot<E, H: ?Sized + Release> {
     pub(crate) gate: Gate,
     name: Option<&'static str>,
-    registered_at: &'static Location<'static>,
+    pub(crate) registered_at: &'static Location<'static>,
     pub(crate) bus: Weak<Bus<E>>,
     /// Made for who waits until this slot is gone.
     pub(crate) gone: OnceLock<Arc<Latch>>,

@@ -5,6 +5,9 @@
 //! so one load tells an emission everybody it may call.
 
 use std::any::{Any, TypeId, type_name};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::id::{Key, ListenerId};
@@ -31,6 +34,8 @@ struct Book<T: ?Sized, E> {
     roll: Roll<ListenerRef<T, E>>,
     /// Whether the cell holds a snapshot.
     is_published: bool,
+    /// With how many listeners to suspect a leak; taken when that was said.
+    crowd: Option<NonZeroUsize>,
 }
 
 /// Everybody whom an emission of this channel's type may call.
@@ -57,26 +62,52 @@ pub(crate) trait AnyChannel<E>: Any + Send + Sync {
 }
 
 impl<T: ?Sized, E> Channel<T, E> {
-    fn new(home: u32, event: &'static str) -> Self {
-        let book = Book { roll: Roll::new(), is_published: false };
+    fn new(home: u32, event: &'static str, crowd: Option<NonZeroUsize>) -> Self {
+        let book = Book { roll: Roll::new(), is_published: false, crowd };
         Self { home, event, book: Mutex::new(book), snapshot: Cell::empty() }
     }
 
     /// Runs under the lock, so it may not run user code; what it returns is dropped by the caller, outside.
-    fn change<R>(&self, change: impl FnOnce(&mut Roll<ListenerRef<T, E>>) -> R) -> (R, Option<Arc<Snapshot<T, E>>>) {
+    fn change<R>(&self, change: impl FnOnce(&mut Book<T, E>) -> R) -> (R, Option<Arc<Snapshot<T, E>>>) {
         let mut book = self.book.lock();
         let stale = if std::mem::take(&mut book.is_published) { self.snapshot.take() } else { None };
-        (change(&mut book.roll), stale)
+        (change(&mut book), stale)
     }
 
     pub(crate) fn insert(&self, priority: i32, value: ListenerRef<T, E>) -> ListenerId {
         let noted = value.gate.word().plain();
-        let (key, _stale) = self.change(|roll| {
+        let ((key, crowd), _stale) = self.change(|book| {
             let key = Key::next(priority);
-            roll.insert(Entry { key, noted, value });
-            key
+            book.roll.insert(Entry { key, noted, value });
+            let is_crowd = book.crowd.take_if(|crowd| book.roll.len() > crowd.get()).is_some();
+            (key, is_crowd.then(|| book.roll.chunks()))
         });
+        if let Some(crowd) = crowd {
+            self.suspect_a_leak(&crowd);
+        }
         ListenerId::new(self.home, key)
+    }
+
+    /// Says who they are, by the places in the source that added them, most first.
+    #[cold]
+    fn suspect_a_leak(&self, crowd: &Chunks<ListenerRef<T, E>>) {
+        let mut places = HashMap::new();
+        let mut listeners = 0;
+        for entry in crowd.iter().flat_map(|chunk| chunk.iter()) {
+            let place = entry.value.registered_at;
+            *places.entry((place.file(), place.line())).or_insert(0_usize) += 1;
+            listeners += 1;
+        }
+        let mut places: Vec<_> = places.into_iter().collect();
+        places.sort_by_key(|&(place, count)| (Reverse(count), place));
+        let places: Vec<_> = places.iter().map(|((file, line), count)| format!("{count} from {file}:{line}")).collect();
+        tracing::warn!(
+            target: "hearken",
+            "{listeners} listeners of {}: {}; are subscriptions kept or detached that should be dropped? \
+             If so many are meant, say so with `Builder::leak_warning`",
+            self.event,
+            places.join(", "),
+        );
     }
 
     fn chunks(&self) -> Chunks<ListenerRef<T, E>> {
@@ -107,20 +138,20 @@ impl<T: ?Sized + 'static, E: 'static> AnyChannel<E> for Channel<T, E> {
     }
 
     fn remove(&self, key: Key) {
-        self.change(|roll| roll.remove(key));
+        self.change(|book| book.roll.remove(key));
     }
 
     fn off(&self, key: Key) -> bool {
-        let (removed, _stale) = self.change(|roll| {
-            let closed = roll.get(key).is_some_and(|entry| entry.value.gate.close());
-            if closed { roll.remove(key) } else { None }
+        let (removed, _stale) = self.change(|book| {
+            let closed = book.roll.get(key).is_some_and(|entry| entry.value.gate.close());
+            if closed { book.roll.remove(key) } else { None }
         });
         removed.is_some()
     }
 
     fn off_all(&self) -> usize {
-        let (removed, _stale) = self.change(|roll| {
-            let chunks = roll.clear();
+        let (removed, _stale) = self.change(|book| {
+            let chunks = book.roll.clear();
             let closed = chunks.iter().flat_map(|chunk| chunk.iter()).filter(|entry| entry.value.gate.close()).count();
             (chunks, closed)
         });
@@ -129,7 +160,7 @@ impl<T: ?Sized + 'static, E: 'static> AnyChannel<E> for Channel<T, E> {
 
     fn note(&self, key: Key) {
         // The word is read under the lock: of two who resume at once, the last to note has seen both.
-        self.change(|roll| roll.note(key, |listener| listener.gate.word().plain()));
+        self.change(|book| book.roll.note(key, |listener| listener.gate.word().plain()));
     }
 }
 
@@ -140,6 +171,8 @@ pub(crate) struct Registry<E> {
     /// Whether there ever was a listener of every type. Until then, an event of a type that the registry doesn't know has
     /// nobody to go to.
     has_broad: AtomicBool,
+    /// With how many listeners a channel suspects a leak.
+    crowd: Option<NonZeroUsize>,
 }
 
 /// The numbers of the channels that every registry has. A type's is its number in the table and these.
@@ -148,12 +181,13 @@ pub(crate) const UNHEARD: u32 = 1;
 const FIRST_TYPE: u32 = 2;
 
 impl<E: Send + Sync + 'static> Registry<E> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(crowd: Option<NonZeroUsize>) -> Self {
         Self {
             types: TypeTable::new(),
-            any: Channel::new(ANY, "any event"),
-            unheard: Channel::new(UNHEARD, "unheard events"),
+            any: Channel::new(ANY, "any event", crowd),
+            unheard: Channel::new(UNHEARD, "unheard events", crowd),
             has_broad: AtomicBool::new(false),
+            crowd,
         }
     }
 
@@ -179,7 +213,7 @@ impl<E: Send + Sync + 'static> Registry<E> {
     /// The channel of this type, made if need be.
     pub(crate) fn channel<T: 'static>(&self) -> Arc<Channel<T, E>> {
         let channel: Arc<dyn Any + Send + Sync> = self.types.get_or_insert_with(TypeId::of::<T>(), |number| {
-            Arc::new(Channel::<T, E>::new(number + FIRST_TYPE, type_name::<T>()))
+            Arc::new(Channel::<T, E>::new(number + FIRST_TYPE, type_name::<T>(), self.crowd))
         });
         channel.downcast().unwrap_or_else(|_| unreachable!("it was put there under its type"))
     }

@@ -7,6 +7,7 @@ use std::mem::ManuallyDrop;
 use smallvec::SmallVec;
 
 use crate::id::EmissionId;
+use crate::sync::thread_cells;
 
 /// Where a thread stands. One per thread, put back by the guard of whoever changed it.
 #[derive(Clone, Copy)]
@@ -28,12 +29,22 @@ const CHANNEL: u32 = 1 << 1;
 const RAISE: u32 = 1 << 2;
 
 // None of them has a destructor to register, so they can be used in other thread-locals' destructors too.
-thread_local! {
-    static FRAME: Cell<Frame> = const { Cell::new(Frame { bus: 0, id: None, origin: None, depth: 0, mode: 0 }) };
+thread_cells! {
+    static FRAME: Cell<Frame> = Cell::new(Frame { bus: 0, id: None, origin: None, depth: 0, mode: 0 });
     /// The buses further out than the frame's, where they aren't the same. Empty, it owns nothing.
     static OUTER: ManuallyDrop<RefCell<SmallVec<[usize; 6]>>> =
-        const { ManuallyDrop::new(RefCell::new(SmallVec::new_const())) };
-    static WAITING: ManuallyDrop<Cell<String>> = const { ManuallyDrop::new(Cell::new(String::new())) };
+        ManuallyDrop::new(RefCell::new(SmallVec::new_const()));
+    static WAITING: ManuallyDrop<Cell<String>> = ManuallyDrop::new(Cell::new(String::new()));
+}
+
+#[inline]
+fn frame() -> Frame {
+    FRAME.with(Cell::get)
+}
+
+#[inline]
+fn set_frame(frame: Frame) {
+    FRAME.with(|cell| cell.set(frame));
 }
 
 /// What a new emission is a part of.
@@ -56,8 +67,8 @@ pub(crate) struct Guard {
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
-        let mode = self.outer.mode | FRAME.get().mode & RAISE;
-        FRAME.set(Frame { mode, ..self.outer });
+        let mode = self.outer.mode | frame().mode & RAISE;
+        set_frame(Frame { mode, ..self.outer });
         if self.noted {
             forget_outer();
         }
@@ -67,13 +78,13 @@ impl Drop for Guard {
 /// How many emissions are nested on this thread, of all buses.
 #[inline]
 pub(crate) fn depth() -> usize {
-    FRAME.get().depth as usize
+    frame().depth as usize
 }
 
 /// Begins an emission. `of_failure`: what it delivers is a `Failure`.
 #[inline]
 pub(crate) fn begin_emission(bus: usize, of_failure: bool) -> (Place, Guard) {
-    let outer = FRAME.get();
+    let outer = frame();
     let id = EmissionId::next();
     let origin = outer.origin.unwrap_or(id);
     let depth = outer.depth + 1;
@@ -84,13 +95,13 @@ pub(crate) fn begin_emission(bus: usize, of_failure: bool) -> (Place, Guard) {
 
 /// While the guard lives, this thread may hold listeners of this bus that are about to go.
 pub(crate) fn begin_clean_up(bus: usize) -> Guard {
-    let outer = FRAME.get();
+    let outer = frame();
     enter(outer, Frame { bus, ..outer })
 }
 
 /// While the guard lives, an error channel runs on this thread.
 pub(crate) fn begin_report() -> Guard {
-    let outer = FRAME.get();
+    let outer = frame();
     enter(outer, Frame { mode: outer.mode | CHANNEL, ..outer })
 }
 
@@ -100,7 +111,7 @@ fn enter(outer: Frame, inner: Frame) -> Guard {
     if noted {
         OUTER.with(|buses| buses.borrow_mut().push(outer.bus));
     }
-    FRAME.set(inner);
+    set_frame(inner);
     Guard { outer, noted, _here: PhantomData }
 }
 
@@ -117,15 +128,15 @@ fn forget_outer() {
 
 /// Whether this thread is inside an emission, or a clean-up, of this bus.
 pub(crate) fn is_inside(bus: usize) -> bool {
-    FRAME.get().bus == bus || OUTER.with(|buses| buses.borrow().contains(&bus))
+    frame().bus == bus || OUTER.with(|buses| buses.borrow().contains(&bus))
 }
 
 pub(crate) fn is_below_failure() -> bool {
-    FRAME.get().mode & FAILURE != 0
+    frame().mode & FAILURE != 0
 }
 
 pub(crate) fn is_below_channel() -> bool {
-    FRAME.get().mode & CHANNEL != 0
+    frame().mode & CHANNEL != 0
 }
 
 /// Has the outermost emission on this thread end with a panic of this message.
@@ -138,16 +149,16 @@ pub(crate) fn raise_at_the_end(message: &str) {
         text.push_str(message);
         waiting.set(text);
     });
-    let frame = FRAME.get();
-    FRAME.set(Frame { mode: frame.mode | RAISE, ..frame });
+    let inner = frame();
+    set_frame(Frame { mode: inner.mode | RAISE, ..inner });
 }
 
 /// What to panic with now that an emission has ended: something only if it was the outermost.
 #[inline]
 pub(crate) fn take_raised() -> Option<String> {
-    let frame = FRAME.get();
-    (frame.mode & RAISE != 0 && frame.depth == 0).then(|| {
-        FRAME.set(Frame { mode: frame.mode & !RAISE, ..frame });
+    let outer = frame();
+    (outer.mode & RAISE != 0 && outer.depth == 0).then(|| {
+        set_frame(Frame { mode: outer.mode & !RAISE, ..outer });
         WAITING.with(|waiting| waiting.take())
     })
 }

@@ -18,6 +18,7 @@ use crate::id::Key;
 pub(crate) struct Roll<V> {
     /// By a lower bound of the chunk's keys, above those of the chunk before. No chunk is empty.
     chunks: BTreeMap<Key, Arc<Chunk<V>>>,
+    len: usize,
 }
 
 /// A run of entries in ascending order of their keys.
@@ -41,7 +42,11 @@ const JOINED: usize = CHUNK / 4 * 3;
 
 impl<V: Clone> Roll<V> {
     pub(crate) const fn new() -> Self {
-        Self { chunks: BTreeMap::new() }
+        Self { chunks: BTreeMap::new(), len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     pub(crate) fn chunks(&self) -> Chunks<V> {
@@ -49,6 +54,7 @@ impl<V: Clone> Roll<V> {
     }
 
     pub(crate) fn insert(&mut self, entry: Entry<V>) {
+        self.len += 1;
         let key = entry.key;
         let Some((&at, chunk)) = self.chunks.range_mut(..=key).next_back() else {
             // It comes before all others: the first chunk takes it, under a new bound.
@@ -103,6 +109,7 @@ impl<V: Clone> Roll<V> {
         let (&at, chunk) = self.chunks.range_mut(..=key).next_back()?;
         let place = place_of(chunk, key)?;
         let removed = Arc::make_mut(chunk).remove(place).value;
+        self.len -= 1;
         let left = chunk.len();
         if left == 0 {
             self.chunks.remove(&at);
@@ -127,6 +134,7 @@ impl<V: Clone> Roll<V> {
 
     /// Hands everything back.
     pub(crate) fn clear(&mut self) -> Chunks<V> {
+        self.len = 0;
         std::mem::take(&mut self.chunks).into_values().collect()
     }
 }
@@ -151,6 +159,7 @@ mod tests {
 
     fn check(roll: &Roll<Arc<Key>>, model: &[Key]) {
         assert_eq!(keys(&roll.chunks()), model);
+        assert_eq!(roll.len(), model.len());
         let mut chunks = roll.chunks.iter().peekable();
         while let Some((&bound, chunk)) = chunks.next() {
             assert!(!chunk.is_empty() && chunk.len() <= CHUNK);
@@ -192,7 +201,7 @@ mod tests {
                 prop_assert_eq!(roll.get(key).map(|entry| entry.key), Some(key));
             }
             prop_assert_eq!(keys(&roll.clear()), model);
-            prop_assert!(roll.chunks.is_empty());
+            prop_assert!(roll.chunks.is_empty() && roll.len() == 0);
         }
     }
 
@@ -209,7 +218,7 @@ mod tests {
                 roll.remove(key);
             }
         }
-        assert_eq!(roll.chunks().iter().map(|chunk| chunk.len()).sum::<usize>(), 128);
+        assert_eq!(roll.len(), 128);
         assert!(roll.chunks.len() <= 8, "{} chunks", roll.chunks.len());
     }
 }

@@ -1,0 +1,270 @@
+//! Every interleaving of two threads, at the places where the bus's promises are decided.
+//!
+//! Run with `RUSTFLAGS="--cfg loom" cargo test --release --test loom`. The snapshot cell is a model here (`src/raw/snapshot.rs`); its
+//! real one is stress-tested in `tests/stress.rs`.
+#![cfg(loom)]
+
+use hearken::{Emitter, WouldDeadlock};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use loom::{model, thread};
+
+struct Event;
+
+fn bus() -> Emitter {
+    Emitter::new(|failure| panic!("{failure}"))
+}
+
+#[derive(Clone)]
+struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    fn new() -> Self {
+        Self(Arc::new(AtomicUsize::new(0)))
+    }
+
+    fn up(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Counts when it is dropped.
+struct Captured(Count);
+
+impl Drop for Captured {
+    fn drop(&mut self) {
+        self.0.up();
+    }
+}
+
+#[test]
+fn two_emissions_claim_a_once_once() {
+    model(|| {
+        let (bus, calls) = (bus(), Count::new());
+        let _hears = bus.once({
+            let calls = calls.clone();
+            move |_: &Event| calls.up()
+        });
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.emit(&Event).heard
+        });
+        let heard = bus.emit(&Event).heard + other.join().unwrap();
+        assert_eq!((heard, calls.get()), (1, 1));
+    });
+}
+
+#[test]
+fn off_is_true_exactly_when_a_once_never_runs() {
+    model(|| {
+        let (bus, calls) = (bus(), Count::new());
+        let hears = bus.once({
+            let calls = calls.clone();
+            move |_: &Event| calls.up()
+        });
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.emit(&Event).heard
+        });
+        let removed = hears.off();
+        let heard = other.join().unwrap();
+        assert_eq!((heard, calls.get()), if removed { (0, 0) } else { (1, 1) });
+    });
+}
+
+#[test]
+fn two_threads_share_the_calls_of_times() {
+    model(|| {
+        let (bus, calls) = (bus(), Count::new());
+        let _hears = bus.listen::<Event>().times(2).on({
+            let calls = calls.clone();
+            move |_| calls.up()
+        });
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.emit(&Event).heard + bus.emit(&Event).heard
+        });
+        let heard = bus.emit(&Event).heard + other.join().unwrap();
+        assert_eq!((heard, calls.get()), (2, 2));
+    });
+}
+
+#[test]
+fn no_emission_that_begins_after_off_picks_the_listener() {
+    model(|| {
+        let bus = bus();
+        let is_off = Arc::new(AtomicBool::new(false));
+        let late = Count::new();
+        let hears = bus.on({
+            let (is_off, late) = (is_off.clone(), late.clone());
+            // What it saw before the emission, the emission passes on.
+            move |saw: &bool| {
+                if *saw && is_off.load(Relaxed) {
+                    late.up()
+                }
+            }
+        });
+        bus.emit(&false);
+        let other = thread::spawn({
+            let (bus, is_off) = (bus.clone(), is_off.clone());
+            move || {
+                let saw = is_off.load(Acquire);
+                bus.emit(&saw);
+            }
+        });
+        assert!(hears.off());
+        is_off.store(true, Release);
+        other.join().unwrap();
+        assert_eq!(late.get(), 0);
+    });
+}
+
+#[test]
+fn no_snapshot_outlives_the_change_that_made_it_stale() {
+    model(|| {
+        let (bus, calls, dropped) = (bus(), Count::new(), Count::new());
+        let captured = Captured(dropped.clone());
+        let goes = bus.on(move |_: &Event| {
+            let _ = &captured;
+        });
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.emit(&Event).heard.max(bus.emit(&Event).heard)
+        });
+        let _comes = bus.on({
+            let calls = calls.clone();
+            move |_: &Event| calls.up()
+        });
+        assert!(goes.off());
+        assert!(other.join().unwrap() <= 2);
+
+        let before = calls.get();
+        assert_eq!(bus.emit(&Event).heard, 1, "one came and one went, for every emission after");
+        assert_eq!(calls.get(), before + 1);
+        assert_eq!(dropped.get(), 1, "nothing keeps the closure of who went");
+    });
+}
+
+#[test]
+fn a_listener_of_every_type_joins_a_type_that_is_made_meanwhile() {
+    model(|| {
+        let (bus, calls) = (bus(), Count::new());
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || {
+                bus.on(|_: &Event| {}).detach();
+                bus.emit(&Event);
+            }
+        });
+        let _hears = bus.on_any({
+            let calls = calls.clone();
+            move |_| calls.up()
+        });
+        other.join().unwrap();
+        let before = calls.get();
+        bus.emit(&Event);
+        assert_eq!(calls.get(), before + 1);
+    });
+}
+
+#[test]
+fn off_and_wait_returns_when_nobody_is_in_the_listener_nor_can_be() {
+    model(|| {
+        let (bus, dropped) = (bus(), Count::new());
+        let inside = Arc::new(AtomicBool::new(false));
+        let captured = Captured(dropped.clone());
+        let hears = bus.on({
+            let inside = inside.clone();
+            move |_: &Event| {
+                let _ = &captured;
+                inside.store(true, Relaxed);
+                thread::yield_now();
+                inside.store(false, Relaxed);
+            }
+        });
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.emit(&Event)
+        });
+        assert_eq!(hears.off_and_wait(), Ok(()));
+        assert!(!inside.load(Relaxed));
+        assert_eq!(dropped.get(), 1);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn off_and_wait_inside_an_emission_does_not_wait_for_another_threads() {
+    model(|| {
+        let bus = bus();
+        let hears = std::sync::Mutex::new(Some(bus.on(|_: &Event| {})));
+        let _removes = bus.on(move |_: &Event| {
+            let hears = hears.lock().unwrap().take();
+            if let Some(hears) = hears {
+                assert_eq!(hears.off_and_wait(), Err(WouldDeadlock));
+            }
+        });
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.emit(&Event)
+        });
+        bus.emit(&Event);
+        other.join().unwrap();
+        assert_eq!(bus.emit(&Event).heard, 1);
+    });
+}
+
+#[test]
+fn a_listener_resumed_by_two_threads_hears_the_next_emission() {
+    model(|| {
+        let bus = bus();
+        let hears = Arc::new(bus.on(|_: &Event| {}));
+        hears.pause();
+        let other = thread::spawn({
+            let hears = hears.clone();
+            move || hears.resume()
+        });
+        hears.pause();
+        hears.resume();
+        other.join().unwrap();
+        assert_eq!(bus.emit(&Event).heard, 1);
+    });
+}
+
+#[test]
+fn the_last_handle_may_go_during_an_emission() {
+    model(|| {
+        let (bus, dropped) = (bus(), Count::new());
+        // References are counted behind the model's back: looking here is where threads take turns.
+        let turn = Arc::new(AtomicUsize::new(0));
+        let captured = Captured(dropped.clone());
+        let hears = bus.on({
+            let turn = turn.clone();
+            move |_: &Event| {
+                let _ = &captured;
+                turn.fetch_add(1, Relaxed);
+            }
+        });
+        let other = thread::spawn({
+            let (weak, turn) = (bus.downgrade(), turn.clone());
+            move || {
+                turn.fetch_add(1, Relaxed);
+                let bus = weak.upgrade();
+                turn.fetch_add(1, Relaxed);
+                bus.map_or(0, |bus| bus.emit(&Event).heard)
+            }
+        });
+        turn.fetch_add(1, Relaxed);
+        drop(bus);
+        turn.fetch_add(1, Relaxed);
+        let removed = hears.off();
+        let heard = other.join().unwrap();
+        assert!(heard <= 1);
+        assert!(removed || heard == 1 || dropped.get() == 1);
+        assert_eq!(dropped.get(), 1);
+    });
+}
