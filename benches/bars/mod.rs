@@ -1,0 +1,204 @@
+//! The bars: what hearken means to keep, as ratios and figures that are each formed inside one round of this run.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use allocation_counter::measure;
+use divan::black_box;
+
+use crate::floors::{Protected, Unprotected};
+use crate::{Bus, Hearken, PLACED, Random, listener};
+
+use Bar::{AtLeast, AtMost, Nowhere};
+
+const ROUNDS: usize = 9;
+
+pub(crate) fn print() {
+    println!("\nbars: the median of {ROUNDS} rounds (lowest to highest)\n");
+
+    let one = rounds(|| against_floors(1));
+    row("emit, 1 listener, to the protected floor", one.map(|to| to.protected), "x", AtMost(1.5));
+    row("emit, 1 listener, to the unprotected floor", one.map(|to| to.unprotected), "x", AtMost(6.5));
+    let ten = rounds(|| against_floors(10));
+    row("emit, 10 listeners, to the unprotected floor", ten.map(|to| to.unprotected), "x", AtMost(2.5));
+    let thousand = rounds(|| against_floors(1_000));
+    row("emit, 1,000 listeners, to the unprotected floor", thousand.map(|to| to.unprotected), "x", AtMost(1.5));
+
+    let threads = rounds(|| [scaling::<Hearken>(), scaling::<Unprotected>()]);
+    row("emits on two threads to one, 1 listener", threads.map(|[hearken, _]| hearken), "x", AtLeast(1.8));
+    row("  what the machine gave the unprotected floor", threads.map(|[_, floor]| floor), "x", Nowhere);
+
+    let churn = rounds(churn);
+    row("emit, 10 listeners, beside on + off", churn.map(|[emit, _]| emit), "ns", AtMost(1_000.0));
+    // Not a bar of its own: the one above is worth nothing if this side starves.
+    row("  on + off meanwhile", churn.map(|[_, on_off]| on_off), "ns", AtMost(10_000.0));
+
+    let on_off = rounds(on_off);
+    row("on + off of the newest of 100,000", on_off.map(|[newest, _]| newest), "ns", AtMost(300.0));
+    row("on + off of any of 100,000", on_off.map(|[_, random]| random), "ns", AtMost(1_500.0));
+
+    row("heap of a listener, beside its closure", rounds(heap_of_a_listener), "bytes", AtMost(170.0));
+    row("heap of an empty bus", rounds(heap_of_a_bus), "bytes", AtMost(1_024.0));
+}
+
+/// Where a figure should be.
+enum Bar {
+    AtMost(f64),
+    AtLeast(f64),
+    /// It is there to judge another by.
+    Nowhere,
+}
+
+fn row(what: &str, rounds: [f64; ROUNDS], unit: &str, bar: Bar) {
+    let (figure, lowest, highest) =
+        (median(rounds), rounds.into_iter().fold(f64::INFINITY, f64::min), rounds.into_iter().fold(0.0, f64::max));
+    let digits = if unit == "x" { 2 } else { 0 };
+    print!("{what:<48} {figure:>8.digits$} {unit:<5} {:<18}", format!("({lowest:.digits$} to {highest:.digits$})"));
+    let (words, limit, is_met) = match bar {
+        AtMost(limit) => ("at most", limit, figure <= limit),
+        AtLeast(limit) => ("at least", limit, figure >= limit),
+        Nowhere => return println!(),
+    };
+    println!("{words:>8} {limit:<6} {}", if is_met { "met" } else { "MISSED" });
+}
+
+/// How many times as long as the floors' hearken's emission takes.
+#[derive(Clone, Copy)]
+struct Ratios {
+    unprotected: f64,
+    protected: f64,
+}
+
+fn against_floors(listeners: u64) -> Ratios {
+    let unprotected = Unprotected::with_listeners(listeners);
+    let protected = Protected::with_listeners(listeners);
+    let hearken = Hearken::with_listeners(listeners);
+    let [unprotected, protected, hearken] =
+        in_turns([&mut emits(&unprotected), &mut emits(&protected), &mut emits(&hearken)]);
+    Ratios { unprotected: hearken / unprotected, protected: hearken / protected }
+}
+
+/// The throughput of two threads, to that of one.
+fn scaling<B: Bus>() -> f64 {
+    let bus = B::with_listeners(1);
+    let [alone] = at_once([&mut emits(&bus)]);
+    let [first, second] = at_once([&mut emits(&bus), &mut emits(&bus)]);
+    alone / first + alone / second
+}
+
+fn churn() -> [f64; 2] {
+    let bus = Hearken::with_listeners(10);
+    at_once([&mut emits(&bus), &mut |calls| (0..calls).for_each(|_| bus.on_off_newest())])
+}
+
+fn on_off() -> [f64; 2] {
+    const LIVE: u64 = 100_000;
+    let (mut bus, mut random) = (Hearken::with_listeners(LIVE), Random::new());
+    let [newest] = in_turns([&mut |calls| (0..calls).for_each(|_| bus.on_off_newest())]);
+    // A bus as it is after a long life, not one that was filled in order.
+    (0..2 * LIVE).for_each(|_| bus.on_off_random(&mut random));
+    let [random] = in_turns([&mut |calls| (0..calls).for_each(|_| bus.on_off_random(&mut random))]);
+    [newest, random]
+}
+
+/// With its part of the snapshot that emissions read.
+fn heap_of_a_listener() -> f64 {
+    const LISTENERS: u32 = 10_000;
+    let hearken = Hearken::with_listeners(0);
+    let mut subscriptions = Vec::with_capacity(LISTENERS as usize);
+    let heap = bytes(|| {
+        subscriptions.extend((0..LISTENERS).map(|number| hearken.bus.on(listener(number.into()))));
+        hearken.emit(&PLACED);
+    });
+    #[expect(clippy::cast_precision_loss, reason = "a closure is small")]
+    let closure = size_of_val(&listener(0)) as f64;
+    heap / f64::from(LISTENERS) - closure
+}
+
+fn heap_of_a_bus() -> f64 {
+    let mut bus = None;
+    bytes(|| bus = Some(Hearken::with_listeners(0)))
+}
+
+/// What this asks of the allocator, on this thread, and doesn't give back.
+fn bytes(act: impl FnOnce()) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "it is no petabyte")]
+    let bytes = measure(act).bytes_current as f64;
+    bytes
+}
+
+/// Does a thing so many times. The loop is its own, so that nothing but the thing is inside.
+type Calls<'a> = &'a mut (dyn FnMut(u32) + Send);
+
+fn emits<B: Bus>(bus: &B) -> impl FnMut(u32) {
+    |calls| (0..calls).for_each(|_| bus.emit(black_box(&PLACED)))
+}
+
+/// Nanoseconds a call of each, from short batches that take turns: what else the machine does meets all alike, and the
+/// median leaves out the batches it interrupts.
+fn in_turns<const N: usize>(mut contenders: [Calls<'_>; N]) -> [f64; N] {
+    const TURNS: usize = 15;
+    const BATCH: Duration = Duration::from_micros(250);
+
+    let calls = contenders.each_mut().map(|contender| {
+        let mut calls = 1;
+        while time(contender, calls) < BATCH {
+            calls *= 2;
+        }
+        calls
+    });
+    let mut batches = [[0.0; TURNS]; N];
+    for turn in 0..TURNS {
+        for ((contender, calls), batches) in contenders.iter_mut().zip(calls).zip(&mut batches) {
+            batches[turn] = nanoseconds(time(contender, calls)) / f64::from(calls);
+        }
+    }
+    batches.map(median)
+}
+
+/// Nanoseconds a call of each on average, while all run, each on a thread.
+fn at_once<const N: usize>(contenders: [Calls<'_>; N]) -> [f64; N] {
+    const TIME: Duration = Duration::from_millis(50);
+    const BATCH: u32 = 64;
+
+    let (begin, is_over) = (Barrier::new(N + 1), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let threads = contenders.map(|contender| {
+            let (begin, is_over) = (&begin, &is_over);
+            scope.spawn(move || {
+                contender(BATCH);
+                begin.wait();
+                let (mut calls, start) = (0, Instant::now());
+                while !is_over.load(Ordering::Relaxed) {
+                    contender(BATCH);
+                    calls += BATCH;
+                }
+                nanoseconds(start.elapsed()) / f64::from(calls)
+            })
+        });
+        begin.wait();
+        std::thread::sleep(TIME);
+        is_over.store(true, Ordering::Relaxed);
+        threads.map(|thread| thread.join().unwrap_or(f64::NAN))
+    })
+}
+
+fn time(contender: &mut dyn FnMut(u32), calls: u32) -> Duration {
+    let start = Instant::now();
+    contender(calls);
+    start.elapsed()
+}
+
+fn nanoseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e9
+}
+
+fn rounds<R>(mut round: impl FnMut() -> R) -> [R; ROUNDS] {
+    [(); ROUNDS].map(|()| round())
+}
+
+fn median<const N: usize>(mut figures: [f64; N]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[N / 2]
+}

@@ -1,0 +1,45 @@
+//! Counts every event that goes over the bus, without knowing any.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hearken::{Emitter, Subscription};
+
+pub(crate) struct Audit {
+    trail: Arc<Mutex<Trail>>,
+    _hears: Vec<Subscription>,
+}
+
+/// How often which type was emitted.
+type Trail = BTreeMap<&'static str, u64>;
+
+impl Audit {
+    pub(crate) fn new(bus: &Emitter) -> Self {
+        let trail = Arc::new(Mutex::new(Trail::new()));
+        let everything = bus.on_any({
+            let trail = Arc::clone(&trail);
+            move |event| {
+                let mut trail = trail.lock().unwrap_or_else(PoisonError::into_inner);
+                *trail.entry(event.type_name()).or_default() += 1;
+            }
+        });
+        Self { trail, _hears: vec![everything] }
+    }
+}
+
+impl fmt::Display for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<24}{:>12}", "event", "emitted")?;
+        for (event, times) in &*self.trail.lock().unwrap_or_else(PoisonError::into_inner) {
+            writeln!(f, "{:<24}{times:>12}", short(event))?;
+        }
+        Ok(())
+    }
+}
+
+/// `Failure` for `hearken::failure::Failure<…>`.
+fn short(type_name: &str) -> &str {
+    let path = type_name.split('<').next().unwrap_or(type_name);
+    path.rsplit("::").next().unwrap_or(path)
+}

@@ -1,0 +1,86 @@
+//! Reads lines, from wherever the arguments say, and puts them on the bus.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use hearken::{BoxError, Port};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::events::Line;
+
+pub(crate) struct Input {
+    /// What error messages call it.
+    name: String,
+    bytes: Box<dyn BufRead>,
+    progress: ProgressBar,
+}
+
+impl Input {
+    pub(crate) fn from_args(mut args: impl Iterator<Item = OsString>) -> Result<Self, BoxError> {
+        match (args.next(), args.next()) {
+            (None, _) => Self::file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/order_flow/orders.jsonl")),
+            (Some(dash), None) if dash == "-" => Ok(Self::new("stdin".into(), io::stdin(), None)),
+            (Some(path), None) => Self::file(&PathBuf::from(path)),
+            (Some(_), Some(_)) => Err("too many arguments; usage: order_flow [FILE | -]".into()),
+        }
+    }
+
+    fn file(path: &Path) -> Result<Self, BoxError> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| cant_read(&name, &error))?;
+        // A pipe has a name and no length.
+        let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len());
+        Ok(Self::new(name, file, length))
+    }
+
+    fn new(name: String, source: impl Read + 'static, length: Option<u64>) -> Self {
+        let progress = progress_bar(length);
+        let bytes = Box::new(BufReader::new(progress.wrap_read(source)));
+        Self { name, bytes, progress }
+    }
+
+    /// The bar that shows on a terminal, for who prints beside it.
+    pub(crate) fn progress(&self) -> ProgressBar {
+        self.progress.clone()
+    }
+
+    /// Emits line after line, until the end. One line is in memory at a time.
+    pub(crate) fn read(mut self, lines: &Port<Line>) -> Result<(), BoxError> {
+        let mut line = Line::default();
+        while next_line(&mut self.bytes, &mut line).map_err(|error| cant_read(&self.name, &error))? {
+            lines.emit(&line);
+        }
+        Ok(())
+    }
+}
+
+/// False at the end.
+fn next_line(source: &mut impl BufRead, line: &mut Line) -> io::Result<bool> {
+    line.bytes.clear();
+    let enough = Line::LONGEST as u64 + 1;
+    if source.take(enough).read_until(b'\n', &mut line.bytes)? == 0 {
+        return Ok(false);
+    }
+    line.number += 1;
+    line.bytes.pop_if(|last| *last == b'\n');
+    line.is_cut = line.bytes.len() > Line::LONGEST;
+    if line.is_cut {
+        source.skip_until(b'\n')?;
+    }
+    Ok(true)
+}
+
+/// On stderr, and only where that is a terminal: `ProgressBar` sees to it.
+fn progress_bar(length: Option<u64>) -> ProgressBar {
+    let (bar, template) = match length {
+        Some(length) => (ProgressBar::new(length), "{bar:40} {bytes}/{total_bytes} {eta}"),
+        None => (ProgressBar::no_length(), "{spinner} {bytes} {elapsed}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("the templates above are valid"))
+}
+
+fn cant_read(name: &str, error: &io::Error) -> BoxError {
+    format!("can't read {name}: {error}").into()
+}

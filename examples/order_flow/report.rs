@@ -1,0 +1,147 @@
+//! What became of every line: failures as they come, and the summary.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hearken::{Cause, Emitter, Failure, Subscription};
+use indicatif::ProgressBar;
+
+use crate::events::{BlankLine, Line, MailSent, Mishap, OrderRefused, OrderShipped};
+
+/// What can become of a line. Each line has one fate, and each fate a row.
+#[derive(Clone, Copy)]
+enum Fate {
+    Shipped,
+    Refused,
+    Declined,
+    UnknownProduct,
+    Malformed,
+    NotUtf8,
+    Blank,
+}
+
+const ROWS: [(Fate, &str); 7] = [
+    (Fate::Shipped, "shipped"),
+    (Fate::Refused, "out of stock"),
+    (Fate::Declined, "card declined"),
+    (Fate::UnknownProduct, "unknown product"),
+    (Fate::Malformed, "malformed"),
+    (Fate::NotUtf8, "not UTF-8"),
+    (Fate::Blank, "blank"),
+];
+
+pub(crate) struct Report {
+    progress: ProgressBar,
+    /// The number of the line that is on the bus, and at the end of the last one.
+    line: AtomicU64,
+    fates: [AtomicU64; ROWS.len()],
+    mails: AtomicU64,
+    /// Failures that are no line's fate, by kind and listener. An order that meets one may go its way all the same.
+    bugs: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+}
+
+impl Report {
+    pub(crate) fn new(progress: ProgressBar) -> Self {
+        Self {
+            progress,
+            line: AtomicU64::default(),
+            fates: Default::default(),
+            mails: AtomicU64::default(),
+            bugs: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn listen(self: &Arc<Self>, bus: &Emitter) -> Vec<Subscription> {
+        vec![
+            // Before everybody else, so that whatever fails can be told with its line.
+            bus.listen::<Line>().named("report").priority(i32::MAX).on_weak(self, |report, line| {
+                report.line.store(line.number, Relaxed);
+            }),
+            bus.listen::<OrderShipped>().named("report").on_weak(self, |report, _| report.count(Fate::Shipped)),
+            bus.listen::<OrderRefused>().named("report").on_weak(self, |report, _| report.count(Fate::Refused)),
+            bus.listen::<BlankLine>().named("report").on_weak(self, |report, _| report.count(Fate::Blank)),
+            bus.listen::<MailSent>().named("report").on_weak(self, |report, _| {
+                report.mails.fetch_add(1, Relaxed);
+            }),
+        ]
+    }
+
+    /// The bus's error channel.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        match fate(failure) {
+            Some(fate) => self.count(fate),
+            None => self.count_bug(failure),
+        }
+        let line = self.lines();
+        self.progress.suspend(|| tell(&format!("line {line}: {failure}")));
+    }
+
+    /// How many lines were read.
+    pub(crate) fn lines(&self) -> u64 {
+        self.line.load(Relaxed)
+    }
+
+    /// Makes room for the summary.
+    pub(crate) fn close(&self) {
+        self.progress.finish_and_clear();
+    }
+
+    fn count(&self, fate: Fate) {
+        self.fates[fate as usize].fetch_add(1, Relaxed);
+    }
+
+    fn count_bug(&self, failure: &Failure) {
+        let kind = if matches!(failure.cause(), Cause::Panic(_)) { "panics in" } else { "errors in" };
+        let name = failure.listener().and_then(|listener| listener.name).unwrap_or("the wiring");
+        *self.bugs.lock().unwrap_or_else(PoisonError::into_inner).entry((kind, name)).or_default() += 1;
+    }
+}
+
+/// The fate of the line, if this failure is one.
+fn fate(failure: &Failure) -> Option<Fate> {
+    let Cause::Error(error) = failure.cause() else { return None };
+    Some(match error.downcast_ref()? {
+        Mishap::Malformed(_) => Fate::Malformed,
+        Mishap::NotUtf8(_) => Fate::NotUtf8,
+        Mishap::UnknownProduct { .. } => Fate::UnknownProduct,
+        Mishap::CardDeclined { .. } => Fate::Declined,
+    })
+}
+
+/// Writes a line to stderr, in one go. If nobody reads it, nobody wants it.
+pub(crate) fn tell(text: &str) {
+    // What comes from outside must neither break the line nor command the terminal.
+    let mut line = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line.push('\n');
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// The summary, as a table.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut row = |label: &str, count: &dyn fmt::Display| writeln!(f, "{label:<24}{count:>12}");
+        row("what became of", &"lines")?;
+        let mut known = 0;
+        for (fate, label) in ROWS {
+            let count = self.fates[fate as usize].load(Relaxed);
+            known += count;
+            row(label, &count)?;
+        }
+        // Counted apart, so that an order that a module lost, or handled twice, shows.
+        row("unaccounted for", &(i128::from(self.lines()) - i128::from(known)))?;
+        row("lines read", &self.lines())?;
+
+        row("beside that", &"times")?;
+        row("mail sent", &self.mails.load(Relaxed))?;
+        for ((kind, name), count) in &*self.bugs.lock().unwrap_or_else(PoisonError::into_inner) {
+            row(&format!("{kind} {name}"), count)?;
+        }
+        Ok(())
+    }
+}

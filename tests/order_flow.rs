@@ -1,0 +1,415 @@
+//! The example `order_flow`, run as a program: what it prints, what it exits with, how much memory it takes.
+//!
+//! There is no terminal in these tests, so they say nothing of the progress bar but that it shows nowhere else.
+
+#![cfg(not(miri))] // which starts no processes
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+const FATES: [&str; 8] = [
+    "shipped",
+    "out of stock",
+    "card declined",
+    "unknown product",
+    "malformed",
+    "not UTF-8",
+    "blank",
+    "unaccounted for",
+];
+const LONGEST: usize = 64 * 1024;
+const CARD: &str = "4929000000000006";
+const EMAIL: &str = "ada@example.org";
+
+#[test]
+fn the_orders_beside_the_example_meet_every_fate_and_every_line_is_accounted_for() {
+    let ended = Shop::open(&[]).close();
+    assert_eq!(ended.status, Some(0));
+    assert_eq!(ended.fates(), [19, 5, 4, 2, 7, 1, 2, 0]);
+    assert_eq!(ended.count("lines read"), 40);
+    assert_eq!(ended.count("mail sent"), 19 + 5 + 4 - 2);
+    assert_eq!(ended.count("panics in notification"), 2);
+    assert_eq!(ended.stdout.lines().last(), Some("panics in notification             2"), "the table comes last");
+}
+
+#[test]
+fn every_failure_is_told_once_with_the_number_of_its_line_and_the_name_and_place_of_its_listener() {
+    let ended = Shop::open(&[]).close();
+    let told: Vec<_> = ended.stderr.lines().map(report).collect();
+    let intake = |line| (line, "intake", "failed");
+    let expected = [
+        (7, "inventory", "failed"),
+        (10, "notification", "panicked"),
+        (12, "billing", "failed"),
+        intake(15),
+        intake(16),
+        intake(17),
+        intake(18),
+        intake(19),
+        intake(20),
+        intake(21),
+        intake(22),
+        (27, "billing", "failed"),
+        (31, "inventory", "failed"),
+        (33, "billing", "failed"),
+        (35, "notification", "panicked"),
+        (35, "billing", "failed"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_dash_reads_stdin_and_a_path_reads_a_file() {
+    let lines = [order("mug", 1), order("no such thing", 1)].concat();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("two_orders.jsonl");
+    fs::write(&file, &lines).expect("a file in the tests' own directory");
+
+    let mut piped = Shop::open(&["-"]);
+    piped.write(&lines);
+    for ended in [piped.close(), Shop::open(&[file.to_str().expect("a plain path")]).close()] {
+        assert_eq!(ended.status, Some(0));
+        assert_eq!(ended.fates(), [1, 0, 0, 1, 0, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn an_input_that_cant_be_read_ends_with_status_2_and_one_line_that_says_so() {
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    for (arguments, says) in [
+        (&["no/such/file.jsonl"][..], "can't read no/such/file.jsonl: "),
+        (&["no\nsuch\nfile"], "can't read no\\nsuch\\nfile: "),
+        (&[directory], directory),
+        (&["-", "-"], "too many arguments"),
+    ] {
+        let ended = Shop::open(arguments).close();
+        assert_eq!(ended.status, Some(2), "{arguments:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        assert!(ended.stderr.starts_with("order_flow: ") && ended.stderr.contains(says), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+}
+
+#[test]
+fn an_empty_input_has_an_empty_summary() {
+    let ended = Shop::open(&["-"]).close();
+    assert_eq!(ended.status, Some(0));
+    assert_eq!(ended.fates(), [0; 8]);
+    assert_eq!(ended.count("lines read"), 0);
+}
+
+#[test]
+fn lines_may_end_as_on_windows_and_the_last_one_with_the_file() {
+    let mut shop = Shop::open(&["-"]);
+    shop.write(order("mug", 1).replace('\n', "\r\n"));
+    shop.write("\r\n");
+    shop.write(order("mug", 1).trim_end());
+    assert_eq!(shop.close().fates(), [2, 0, 0, 0, 0, 0, 1, 0]);
+}
+
+#[test]
+fn a_line_over_the_limit_is_told_as_malformed_and_the_rest_goes_on() {
+    let order = order("mug", 1);
+    let padded = |length: usize| order.trim_end().to_owned() + &" ".repeat(length + 1 - order.len()) + "\n";
+    let mut shop = Shop::open(&["-"]);
+    shop.write(padded(LONGEST));
+    shop.write(padded(LONGEST + 1));
+    shop.write(&order);
+    shop.write(padded(3 * LONGEST).trim_end_matches('\n'));
+
+    let ended = shop.close();
+    assert_eq!(ended.fates(), [2, 0, 0, 0, 2, 0, 0, 0]);
+    let told: Vec<_> =
+        ended.stderr.lines().map(|line| (report(line).0, line.ends_with("longer than 65536 bytes"))).collect();
+    assert_eq!(told, [(2, true), (4, true)]);
+}
+
+#[test]
+fn only_an_object_with_the_right_fields_is_an_order() {
+    let order = order("mug", 1);
+    let mut lines: Vec<_> = [
+        (r#""quantity":1"#, r#""quantity":0"#),
+        (r#""quantity":1"#, r#""quantity":-1"#),
+        (r#""quantity":1"#, r#""quantity":1.5"#),
+        (r#""quantity":1"#, r#""quantity":"1""#),
+        (r#""quantity":1"#, r#""quantity":null"#),
+        (r#""quantity":1"#, r#""quantity":"#),
+        (r#""quantity":1,"#, ""),
+        (r#""quantity":1"#, r#""quantity":1,"quantity":2"#),
+        (r#""quantity":1"#, r#""quantity":1,"colour":"red""#),
+        ("}", "} {}"),
+        ("}", ""),
+    ]
+    .map(|(right, wrong)| order.replace(right, wrong))
+    .to_vec();
+    lines.extend(
+        [r#"[1,"mug",1,"4929000000000006","ada@example.org"]"#, "null", "42", "\0", "{}"]
+            .map(|line| format!("{line}\n")),
+    );
+    let malformed = lines.len() as u64;
+
+    let mut shop = Shop::open(&["-"]);
+    shop.write(lines.concat());
+    shop.write(&order);
+    assert_eq!(shop.close().fates(), [1, 0, 0, 0, malformed, 0, 0, 0]);
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_told_with_their_line_and_the_rest_goes_on() {
+    let mut shop = Shop::open(&["-"]);
+    shop.write(order("mug", 1));
+    let latin_1: Vec<_> = order("m?g", 1).bytes().map(|byte| if byte == b'?' { 0xf6 } else { byte }).collect();
+    shop.write(latin_1);
+    shop.write(order("mug", 1));
+    let ended = shop.close();
+    assert_eq!(ended.fates(), [2, 0, 0, 0, 0, 1, 0, 0]);
+    assert_eq!(ended.stderr.lines().map(report).collect::<Vec<_>>(), [(2, "intake", "failed")]);
+}
+
+#[test]
+fn an_order_whose_notification_panics_is_shipped_all_the_same() {
+    let mut shop = Shop::open(&["-"]);
+    shop.write(order_of("mug", 1, CARD, "no address"));
+    shop.write(order("mug", 1));
+    let ended = shop.close();
+    assert_eq!(ended.status, Some(0));
+    assert_eq!(ended.fates(), [2, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!((ended.count("mail sent"), ended.count("panics in notification")), (1, 1));
+    assert_eq!(ended.stderr.lines().map(report).collect::<Vec<_>>(), [(1, "notification", "panicked")]);
+}
+
+#[test]
+fn a_declined_order_puts_its_goods_back() {
+    let mut shop = Shop::open(&["-"]);
+    shop.write(order_of("teapot", 3, "a stolen card", EMAIL));
+    shop.write(order("teapot", 3));
+    shop.write(order("teapot", 1));
+    assert_eq!(shop.close().fates(), [1, 1, 1, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn outside_text_can_neither_break_a_report_nor_command_the_terminal() {
+    let mut shop = Shop::open(&["-"]);
+    shop.write(order(r"\u001b[2J\nline 7: forged", 1));
+    shop.write(order_of("mug", 1, CARD, EMAIL).replace("card", r"\u001b[2J\nline 7: forged"));
+    let ended = shop.close();
+    assert_eq!(
+        ended.stderr.lines().map(report).collect::<Vec<_>>(),
+        [(1, "inventory", "failed"), (2, "intake", "failed")]
+    );
+    assert!(!ended.stderr.contains('\u{1b}'));
+}
+
+#[test]
+fn a_reader_that_leaves_before_the_summary_is_no_failure() {
+    let mut shop = Shop::open(&["-"]);
+    drop(shop.child.stdout.take());
+    shop.write(order("mug", 1));
+    let ended = shop.close();
+    assert_eq!((ended.status, &*ended.stderr), (Some(0), ""));
+}
+
+#[test]
+fn a_hundred_thousand_lines_are_all_accounted_for_in_constant_memory() {
+    const LINES: u64 = 100_000;
+    let kinds: [Vec<u8>; 10] = [
+        order_of("mug", 1, "no card", EMAIL).into(),
+        order("unknown", 1).into(),
+        "not an order\n".into(),
+        b"{\xff}\n".into(),
+        "\n".into(),
+        order_of("mug", 1, CARD, "no address").into(),
+        order("teapot", 1).into(),
+        order("plate", 2).into(),
+        order("mug", 1).into(),
+        "the line to wait for\n".into(),
+    ];
+    let a_thousand = kinds.concat().repeat(100);
+
+    let mut shop = Shop::open(&["-"]);
+    shop.write(&a_thousand);
+    shop.wait_for_line(1_000);
+    let early = shop.peak_kib();
+    for _ in 1..LINES / 1_000 {
+        shop.write(&a_thousand);
+    }
+    shop.wait_for_line(LINES);
+    let late = shop.peak_kib();
+
+    let ended = shop.close();
+    assert_eq!(ended.status, Some(0));
+    assert_eq!(ended.count("lines read"), LINES);
+    let each = LINES / 10;
+    assert_eq!(ended.fates(), [3 * each + 3, each - 3, each, each, 2 * each, each, each, 0]);
+    assert_eq!(ended.count("panics in notification"), each);
+    assert_eq!(ended.stderr.lines().count() as u64, 6 * each, "a line for each failure");
+    assert!(ended.stdout.lines().count() < 40, "and none of them on stdout:\n{}", ended.stdout);
+    assert_grew_little(early, late);
+}
+
+#[test]
+fn a_line_that_never_ends_takes_constant_memory() {
+    let mut shop = Shop::open(&["-"]);
+    shop.write("x".repeat(2 * LONGEST) + "\n");
+    shop.wait_for_line(1);
+    let early = shop.peak_kib();
+    let a_mebibyte = "x".repeat(1 << 20);
+    for _ in 0..32 {
+        shop.write(&a_mebibyte);
+    }
+    shop.write("\n");
+    shop.wait_for_line(2);
+    let late = shop.peak_kib();
+    assert_eq!(shop.close().fates(), [0, 0, 0, 0, 2, 0, 0, 0]);
+    assert_grew_little(early, late);
+}
+
+#[test]
+fn the_modules_know_the_events_and_nothing_of_one_another() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/order_flow");
+    for module in ["intake", "inventory", "billing", "notification", "audit", "report", "input"] {
+        let source = fs::read_to_string(sources.join(module).with_extension("rs")).expect("the module's file");
+        let known: BTreeSet<_> = source
+            .split("crate::")
+            .skip(1)
+            .filter_map(|path| path.split(|c: char| !c.is_alphanumeric() && c != '_').next())
+            .collect();
+        assert!(known.is_subset(&BTreeSet::from(["events"])), "{module} knows {known:?}");
+        assert!(!source.contains("super::"), "{module}");
+    }
+}
+
+/// The example while it runs.
+struct Shop {
+    child: Child,
+    /// The lines of stderr, as they come.
+    told: Receiver<String>,
+    stderr: String,
+}
+
+impl Shop {
+    fn open(arguments: &[&str]) -> Self {
+        let example = example();
+        let mut child = Command::new(&example)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; `cargo build --examples` makes it", example.display()));
+        let (tell, told) = channel();
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        // Read all the while, or a full pipe would stop the example.
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self { child, told, stderr: String::new() }
+    }
+
+    fn write(&mut self, lines: impl AsRef<[u8]>) {
+        self.child.stdin.as_mut().expect("a pipe").write_all(lines.as_ref()).expect("the example reads");
+    }
+
+    /// Until a failure of this line is told, and so everything before it is done.
+    fn wait_for_line(&mut self, number: u64) {
+        let start = format!("line {number}: ");
+        loop {
+            // Plenty: it is here to end a hopeless wait.
+            let line = self.told.recv_timeout(Duration::from_secs(120)).expect("the example gets to this line");
+            let is_it = line.starts_with(&start);
+            self.keep(&line);
+            if is_it {
+                return;
+            }
+        }
+    }
+
+    fn keep(&mut self, line: &str) {
+        self.stderr.push_str(line);
+        self.stderr.push('\n');
+    }
+
+    /// The most memory it had at once so far, where `/proc` tells.
+    fn peak_kib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        peak.trim().strip_suffix(" kB")?.parse().ok()
+    }
+
+    /// Ends its input and waits until it is done.
+    fn close(mut self) -> Ended {
+        drop(self.child.stdin.take());
+        while let Ok(line) = self.told.recv() {
+            self.keep(&line);
+        }
+        let mut stdout = String::new();
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_string(&mut stdout).expect("text");
+        }
+        let status = self.child.wait().expect("it was started").code();
+        Ended { status, stdout, stderr: self.stderr }
+    }
+}
+
+struct Ended {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ended {
+    /// The number at the end of this row of the summary.
+    fn count(&self, label: &str) -> u64 {
+        let rows: Vec<_> = self.stdout.lines().filter_map(|line| line.strip_prefix(label)).collect();
+        let [row] = rows[..] else { panic!("{label:?} has {} rows in\n{}", rows.len(), self.stdout) };
+        row.trim().parse().unwrap_or_else(|error| panic!("{label}{row}: {error}"))
+    }
+
+    /// What became of the lines, which adds up to all of them.
+    fn fates(&self) -> [u64; FATES.len()] {
+        let fates = FATES.map(|label| self.count(label));
+        assert_eq!(fates.iter().sum::<u64>(), self.count("lines read"), "{}", self.stdout);
+        fates
+    }
+}
+
+/// `cargo test` builds the examples too, into a folder beside that of the tests. `cargo test --test order_flow` does not:
+/// it runs what was built before.
+fn example() -> PathBuf {
+    let test = env::current_exe().expect("this test has a path");
+    let profile = test.ancestors().nth(2).expect("target/debug/deps/order_flow-…");
+    profile.join("examples").join("order_flow").with_extension(env::consts::EXE_EXTENSION)
+}
+
+/// The parts of `line 7: listener "billing" (examples/order_flow/billing.rs:15) failed on …`.
+fn report(line: &str) -> (u64, &str, &str) {
+    let parts = || {
+        let (number, rest) = line.strip_prefix("line ")?.split_once(": listener \"")?;
+        let (name, rest) = rest.split_once("\" (")?;
+        let (place, rest) = rest.split_once(") ")?;
+        let (file, _) = place.rsplit_once(':')?;
+        let verb = rest.split(' ').next()?;
+        Path::new(file).ends_with(format!("order_flow/{name}.rs")).then_some((number.parse().ok()?, name, verb))
+    };
+    parts().unwrap_or_else(|| panic!("not a failure with line, name and place: {line}"))
+}
+
+fn order(product: &str, quantity: u32) -> String {
+    order_of(product, quantity, CARD, EMAIL)
+}
+
+fn order_of(product: &str, quantity: u32, card: &str, email: &str) -> String {
+    format!(r#"{{"id":1,"product":"{product}","quantity":{quantity},"card":"{card}","email":"{email}"}}"#) + "\n"
+}
+
+/// 100,000 orders, kept, would take 10 MiB and more.
+fn assert_grew_little(early: Option<u64>, late: Option<u64>) {
+    match (early, late) {
+        (Some(early), Some(late)) => assert!(late - early < 2 * 1024, "from {early} KiB to {late} KiB"),
+        _ => eprintln!("not checked: /proc tells no peak of memory here"),
+    }
+}
