@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::slice;
 use std::sync::Arc;
 
 use crate::context::Scene;
@@ -10,13 +11,13 @@ use crate::emission::Emission;
 use crate::failure::{Cause, Failure};
 use crate::flow::Flow;
 use crate::handle::Emitter;
-use crate::id::ListenerId;
+use crate::id::{Key, ListenerId};
 use crate::info::ListenerInfo;
-use crate::listener::{Admit, Spend};
+use crate::listener::{Admit, Reply, Spend};
 use crate::raw::frame;
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Chunk, Chunks, Entry};
-use crate::registry::{ANY, Channel, ListenerRef, UNHEARD};
+use crate::registry::{Channel, ListenerRef, Snapshot, broad_event};
 
 /// Delivers the event now: what `emit` promises. `channel`, if the caller has it at hand.
 #[inline]
@@ -85,145 +86,172 @@ fn deliver<T: 'static, E: Send + Sync + 'static>(
     let (place, _frame) = frame::begin_emission(emitter.bus().address(), is_failure);
     // Let go of before the frame: it may be the last to hold listeners that were removed meanwhile.
     let snapshot = channel.snapshot(&emitter.bus().registry);
-    let scene = Scene { emitter, event: channel.event, emitted_at, place };
-    let mut delivery = Delivery {
-        event,
-        home: channel.home,
-        scene: &scene,
-        emission: Emission::default(),
-        current: None,
-        is_asking: false,
-    };
-
-    if snapshot.any.is_empty() {
-        delivery.run(Entries::of(&snapshot.own).map(Turn::Own));
+    let Snapshot { own, any, unheard } = &*snapshot;
+    let scene = Scene { emitter, event: type_name::<T>(), emitted_at, place };
+    let mut delivery = Delivery::new(event, &scene);
+    if any.is_empty() {
+        delivery.run(|done| Entries::behind(own, done).map(Turn::Own));
     } else {
-        delivery.run(InOrder { own: Entries::of(&snapshot.own), any: Entries::of(&snapshot.any) });
+        delivery.run(|done| InOrder { own: Entries::behind(own, done), any: Entries::behind(any, done) });
     }
-    if delivery.emission.heard == 0 && !snapshot.unheard.is_empty() && !is_failure {
-        delivery.run(Entries::of(&snapshot.unheard).map(Turn::Unheard));
+    if delivery.heard == 0 && !unheard.is_empty() && !is_failure {
+        delivery.run(|done| Entries::behind(unheard, done).map(Turn::Any));
     }
-    delivery.emission
+    delivery.report()
 }
 
 /// One emission on its way through its listeners.
 struct Delivery<'a, T, E> {
     event: &'a T,
-    /// The number of the channel of `T`.
-    home: u32,
     scene: &'a Scene<'a, E>,
-    emission: Emission,
+    heard: usize,
+    failed: usize,
+    stopped_by: Option<ListenerId>,
     /// Whose turn it is, for when it panics.
     current: Option<Turn<'a, T, E>>,
+    /// What it answered, other than to go on.
+    answer: Option<Flow<E>>,
     /// Whether it is being asked, not called.
     is_asking: bool,
 }
 
-/// Whose turn it is: a listener of the event's type, of every type, or of what nobody heard.
+/// Whose turn it is: a listener of the event's type, or of every type.
 enum Turn<'a, T, E> {
     Own(&'a Entry<ListenerRef<T, E>>),
     Any(&'a Entry<ListenerRef<dyn Any, E>>),
-    Unheard(&'a Entry<ListenerRef<dyn Any, E>>),
 }
 
 impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
-    /// Gives everybody their turn. A panic ends one turn, not the emission.
-    fn run(&mut self, mut turns: impl Iterator<Item = Turn<'a, T, E>>) {
-        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.run_until_panic(&mut turns))) {
+    #[inline]
+    fn new(event: &'a T, scene: &'a Scene<'a, E>) -> Self {
+        Self { event, scene, heard: 0, failed: 0, stopped_by: None, current: None, answer: None, is_asking: false }
+    }
+
+    #[inline]
+    fn report(&self) -> Emission {
+        #[cold]
+        fn whole(heard: usize, failed: usize, stopped_by: Option<ListenerId>) -> Emission {
+            Emission { heard, failed, deferred: 0, stopped_by }
+        }
+        // Apart, because constants are returned faster than what was written a moment ago.
+        match (self.failed, self.stopped_by) {
+            (0, None) => Emission { heard: self.heard, ..Emission::default() },
+            (failed, stopped_by) => whole(self.heard, failed, stopped_by),
+        }
+    }
+
+    /// Gives everybody their turn. A panic ends one turn, and the rest begins anew behind it.
+    #[inline]
+    fn run<I: Iterator<Item = Turn<'a, T, E>>>(&mut self, turns_behind: impl Fn(Option<Key>) -> I) {
+        let mut done = None;
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.run_until_panic(turns_behind(done)))) {
+            done = self.current.map(|turn| turn.key());
             self.panicked(payload);
         }
     }
 
     #[inline]
-    fn run_until_panic(&mut self, turns: &mut impl Iterator<Item = Turn<'a, T, E>>) {
+    fn run_until_panic(&mut self, turns: impl Iterator<Item = Turn<'a, T, E>>) {
+        let (event, scene) = (self.event, self.scene);
         for turn in turns {
-            self.current = Some(turn);
-            let goes_on = match turn {
-                Turn::Own(entry) => self.call(entry, self.event, self.home, true),
-                Turn::Any(entry) => self.call(entry, self.event as &dyn Any, ANY, false),
-                Turn::Unheard(entry) => self.call(entry, self.event as &dyn Any, UNHEARD, false),
+            // Whose turn it is matters only if it is an unusual one: usual ones don't write it down.
+            let note = OnPanic { current: &mut self.current, turn };
+            let (reply, counts) = match turn {
+                Turn::Own(entry) => (entry.value.call(&entry.mark, event, scene, &mut self.answer), 1),
+                Turn::Any(entry) => (entry.value.call(&entry.mark, event, scene, &mut self.answer), 0),
             };
-            if !goes_on {
+            std::mem::forget(note);
+            if reply == Reply::Heard {
+                self.heard += counts;
+            } else if !self.go_on(turn, reply) {
                 return;
             }
         }
     }
 
-    /// Whether the emission goes on behind this listener. `counts`: its call may count as hearing.
-    #[inline]
-    fn call<U: ?Sized>(&mut self, entry: &Entry<ListenerRef<U, E>>, event: &U, home: u32, counts: bool) -> bool {
-        let listener = &*entry.value;
-        let word = listener.gate.word();
-        let id = ListenerId::new(home, entry.key);
-        if word != entry.noted && !self.admit(entry, event, id) {
-            return true;
+    /// Whether the emission goes on behind a listener that didn't just hear.
+    #[inline(never)]
+    fn go_on(&mut self, turn: Turn<'a, T, E>, reply: Reply) -> bool {
+        self.current = Some(turn);
+        if reply == Reply::LookCloser {
+            let (event, scene) = (self.event, self.scene);
+            let called = match turn {
+                Turn::Own(entry) => {
+                    self.admit(entry, event).then(|| entry.value.call_admitted(&entry.mark, event, scene))
+                }
+                Turn::Any(entry) => {
+                    self.admit(entry, event as &dyn Any).then(|| entry.value.call_admitted(&entry.mark, event, scene))
+                }
+            };
+            match called {
+                Some(answer) => self.answer = Some(answer),
+                None => return true,
+            }
         }
-        self.emission.heard += usize::from(counts && !word.is_silent());
-        match listener.hear.hear(event, self.scene, id) {
-            Flow::Continue => true,
-            flow => self.settle(flow),
-        }
+        self.settle()
     }
 
-    /// Whether a listener that can't be called without a second look is to be called: open, admitting, claimed.
-    #[inline(never)]
-    fn admit<U: ?Sized>(&mut self, entry: &Entry<ListenerRef<U, E>>, event: &U, id: ListenerId) -> bool {
-        let Entry { value: listener, noted, .. } = entry;
-        let word = listener.gate.word();
-        if !word.is_open_to(*noted) {
+    /// Is it open, does it admit, may it be claimed?
+    fn admit<U: ?Sized>(&mut self, entry: &Entry<ListenerRef<U, E>>, event: &U) -> bool {
+        let (listener, noted) = (&*entry.value, entry.mark.noted);
+        let word = listener.gate().word();
+        if !word.is_open_to(noted) {
             return false;
         }
         if !word.is_guarded() {
             return true;
         }
         self.is_asking = true;
-        let answer = listener.hear.admits(event);
+        let answer = listener.admits(event);
         self.is_asking = false;
         match answer {
             Admit::Yes => {}
             Admit::No => return false,
             Admit::Gone => {
-                self.close(&listener.gate, id);
+                self.close_current();
                 return false;
             }
         }
         // The question may have taken its time, or have switched its own listener off.
-        if !listener.gate.word().is_open_to(*noted) {
+        if !listener.gate().word().is_open_to(noted) {
             return false;
         }
-        match listener.hear.spend() {
+        match listener.spend() {
             Spend::Granted => true,
             Spend::Refused => false,
-            Spend::Last => self.close(&listener.gate, id),
+            Spend::Last => self.close_current(),
         }
     }
 
-    /// Switches a listener off and removes it. False if somebody else did: then its last call is not ours to make.
-    fn close(&self, gate: &Gate, id: ListenerId) -> bool {
-        let closed = gate.close();
+    /// Switches the current listener off and removes it. False if somebody else did: then its last call is not ours to make.
+    fn close_current(&self) -> bool {
+        let Some(turn) = self.current else { return false };
+        let closed = turn.gate().close();
         if closed {
-            self.scene.emitter.bus().registry.remove(id);
+            self.scene.emitter.bus().registry.remove(turn.id());
         }
         closed
     }
 
-    /// What a listener's answer means, if it isn't just to go on. Whether the emission goes on.
+    /// What the current listener's answer means. Whether the emission goes on.
     #[cold]
-    fn settle(&mut self, flow: Flow<E>) -> bool {
+    fn settle(&mut self) -> bool {
         let Some(turn) = self.current else { return true };
-        match flow {
-            Flow::Continue => {}
-            Flow::Break => {
-                self.emission.stopped_by = Some(turn.id(self.home));
+        let counts = usize::from(turn.is_counted());
+        self.heard += counts;
+        match self.answer.take() {
+            None | Some(Flow::Continue) => {}
+            Some(Flow::Break) => {
+                self.stopped_by = Some(turn.id());
                 return false;
             }
-            Flow::Fail(error) => {
-                self.emission.failed += usize::from(turn.is_counted());
-                self.report(turn, Cause::Error(error.into()));
+            Some(Flow::Fail(error)) => {
+                self.failed += counts;
+                self.report_failure(turn, Cause::Error(error.into()));
             }
-            Flow::Gone => {
-                self.emission.heard -= usize::from(turn.is_counted());
-                self.close(turn.gate(), turn.id(self.home));
+            Some(Flow::Gone) => {
+                self.heard -= counts;
+                self.close_current();
             }
         }
         true
@@ -238,44 +266,62 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
         }
         let was_asked = std::mem::take(&mut self.is_asking);
         if let Some(turn) = self.current {
-            self.emission.failed += usize::from(turn.is_counted() && !was_asked);
-            self.report(turn, cause);
+            let counts = usize::from(turn.is_counted() && !was_asked);
+            self.heard += counts;
+            self.failed += counts;
+            self.report_failure(turn, cause);
         }
     }
 
-    fn report(&self, turn: Turn<'a, T, E>, cause: Cause<E>) {
+    fn report_failure(&self, turn: Turn<'a, T, E>, cause: Cause<E>) {
         let Scene { emitter, event, emitted_at, .. } = self.scene;
-        let listener = turn.info(self.home, event);
-        report(emitter, Failure::new(event, Some(listener), emitted_at, cause));
+        report(emitter, Failure::new(event, Some(turn.info(event)), emitted_at, cause));
+    }
+}
+
+/// Notes whose turn it was, when a panic drops it.
+struct OnPanic<'d, 'a, T, E> {
+    current: &'d mut Option<Turn<'a, T, E>>,
+    turn: Turn<'a, T, E>,
+}
+
+impl<T, E> Drop for OnPanic<'_, '_, T, E> {
+    fn drop(&mut self) {
+        *self.current = Some(self.turn);
     }
 }
 
 impl<T, E> Turn<'_, T, E> {
+    fn key(&self) -> Key {
+        match self {
+            Self::Own(entry) => entry.key(),
+            Self::Any(entry) => entry.key(),
+        }
+    }
+
+    fn id(&self) -> ListenerId {
+        match self {
+            Self::Own(entry) => entry.value.id(entry.key()),
+            Self::Any(entry) => entry.value.id(entry.key()),
+        }
+    }
+
     fn gate(&self) -> &Gate {
         match self {
-            Self::Own(entry) => &entry.value.gate,
-            Self::Any(entry) | Self::Unheard(entry) => &entry.value.gate,
+            Self::Own(entry) => entry.value.gate(),
+            Self::Any(entry) => entry.value.gate(),
         }
     }
 
-    fn id(&self, home: u32) -> ListenerId {
-        match self {
-            Self::Own(entry) => ListenerId::new(home, entry.key),
-            Self::Any(entry) => ListenerId::new(ANY, entry.key),
-            Self::Unheard(entry) => ListenerId::new(UNHEARD, entry.key),
-        }
-    }
-
+    /// Whether its call counts as hearing.
     fn is_counted(&self) -> bool {
-        matches!(self, Self::Own(entry) if !entry.value.gate.word().is_silent())
+        matches!(self, Self::Own(_)) && !self.gate().word().is_silent()
     }
 
-    fn info(&self, home: u32, event: &'static str) -> ListenerInfo {
-        let id = self.id(home);
+    fn info(&self, event: &'static str) -> ListenerInfo {
         match self {
-            Self::Own(entry) => entry.value.info(id, event),
-            Self::Any(entry) => entry.value.info(id, "any event"),
-            Self::Unheard(entry) => entry.value.info(id, "unheard events"),
+            Self::Own(entry) => entry.value.about().info(self.id(), event),
+            Self::Any(entry) => entry.value.about().info(self.id(), broad_event(self.id())),
         }
     }
 }
@@ -290,14 +336,26 @@ impl<T, E> Copy for Turn<'_, T, E> {}
 
 /// The entries of a snapshot's chunks, one after the other.
 struct Entries<'a, V> {
-    chunks: std::slice::Iter<'a, Arc<Chunk<V>>>,
-    entries: std::slice::Iter<'a, Entry<V>>,
+    chunks: slice::Iter<'a, Arc<Chunk<V>>>,
+    entries: slice::Iter<'a, Entry<V>>,
 }
 
 impl<'a, V> Entries<'a, V> {
+    /// All of them, or those behind the one that is done.
     #[inline]
-    fn of(chunks: &'a Chunks<V>) -> Self {
-        Self { chunks: chunks.iter(), entries: [].iter() }
+    fn behind(chunks: &'a Chunks<V>, done: Option<Key>) -> Self {
+        match done {
+            None => Self { chunks: chunks.iter(), entries: [].iter() },
+            Some(done) => Self::rest(chunks, done),
+        }
+    }
+
+    #[cold]
+    fn rest(chunks: &'a Chunks<V>, done: Key) -> Self {
+        let is_done = |entry: &Entry<V>| entry.key() <= done;
+        let rest = &chunks[chunks.partition_point(|chunk| chunk.last().is_none_or(is_done))..];
+        let Some((first, rest)) = rest.split_first() else { return Self { chunks: [].iter(), entries: [].iter() } };
+        Self { chunks: rest.iter(), entries: first[first.partition_point(is_done)..].iter() }
     }
 
     fn peek(&mut self) -> Option<&'a Entry<V>> {
@@ -335,7 +393,7 @@ impl<'a, T, E> Iterator for InOrder<'a, T, E> {
 
     fn next(&mut self) -> Option<Turn<'a, T, E>> {
         match (self.own.peek(), self.any.peek()) {
-            (Some(own), Some(any)) if any.key < own.key => self.any.next().map(Turn::Any),
+            (Some(own), Some(any)) if any.key() < own.key() => self.any.next().map(Turn::Any),
             (None, _) => self.any.next().map(Turn::Any),
             _ => self.own.next().map(Turn::Own),
         }

@@ -15,10 +15,10 @@ use crate::flow::{Flow, IntoFlow};
 use crate::handle::{Bus, Emitter};
 use crate::id::ListenerId;
 use crate::listen::Listen;
-use crate::listener::{Closure, Slot};
+use crate::listener::{About, Closure, Slot};
 use crate::port::Port;
 use crate::record::Recorder;
-use crate::registry::{ListenerRef, Registry};
+use crate::registry::{ANY, UNHEARD};
 use crate::subscription::Subscription;
 
 impl Emitter {
@@ -48,8 +48,8 @@ impl Emitter {
 impl<E: Send + Sync + 'static> Emitter<E> {
     /// Hears every event of type `T`, until the subscription is dropped.
     ///
-    /// The listener may return nothing, a `Result`, or a `ControlFlow` to stop the emission: [`IntoFlow`]. It has to be `Fn`, because
-    /// emissions nest and threads emit at once; keep state in an atomic or a mutex.
+    /// The listener may return nothing, a `Result`, or a `ControlFlow` to stop the emission: [`IntoFlow`]. It has to be `Fn`, `Send` and
+    /// `Sync`, because emissions nest and threads emit at once; keep state in an atomic or a mutex, and share it in an `Arc`, not an `Rc`.
     ///
     /// ```
     /// struct Placed { order: u32 }
@@ -142,7 +142,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         &self,
         listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
     ) -> Subscription {
-        self.add_broad(listener, Registry::insert_any)
+        self.add_broad(ANY, listener)
     }
 
     /// Hears every event that nobody heard: whose emission counts no listener, now or deferred.
@@ -162,22 +162,23 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         &self,
         listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
     ) -> Subscription {
-        self.add_broad(listener, Registry::insert_unheard)
+        self.add_broad(UNHEARD, listener)
     }
 
     #[track_caller]
     fn add_broad<R: IntoFlow<E>>(
         &self,
+        home: u32,
         listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
-        insert: impl FnOnce(&Registry<E>, ListenerRef<dyn Any, E>) -> ListenerId,
     ) -> Subscription {
         let call = move |event: &dyn Any, scene: &Scene<'_, E>, id| -> Flow<E> {
             listener(&AnyEvent::new(event, Context::new(scene, id))).into_flow()
         };
-        let slot = Slot::new(self.weak_bus(), None, Location::caller(), Closure::new(call));
+        let about = About::new(self.weak_bus(), None, Location::caller());
+        let slot = Slot::new(home, about, Closure::new(call));
         let control = Arc::downgrade(&slot);
         let _clean_up = self.bus().clean_up();
-        Subscription::new(insert(&self.bus().registry, slot), control)
+        Subscription::new(self.bus().registry.insert_broad(home, slot), control)
     }
 
     /// Hears every failure, before the error channel gets it: failures are events too, and this is [`on`](Self::on) for `Failure<E>`.
@@ -218,6 +219,8 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     /// let _hears = bus.on(|n: &u32| println!("{n}"));
     /// assert_eq!(bus.emit(&7_u32).heard, 1);
     /// ```
+    ///
+    /// An event is a value with a size: text is emitted as `&"text"`, which listeners of `&'static str` hear, or as a `&String`.
     ///
     /// # Order
     ///

@@ -1,7 +1,7 @@
 //! What the error channel carries.
 
 use std::any::Any;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The bus hands every failure to the error channel it was built with, by value, after the listeners of `Failure<E>`
 /// ([`Emitter::on_failure`](crate::Emitter::on_failure)) have heard it. A clone is a reference count.
 ///
-/// Its [`Display`](fmt::Display) is one line a person can act on:
+/// Its [`Display`](fmt::Display) is one line a person can act on; control characters in an error's text are escaped:
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -141,7 +141,25 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             let verb = if matches!(cause, Cause::Panic(_)) { "panicked" } else { "failed" };
             write!(f, "{listener} {verb} on ")?;
         }
-        write!(f, "{event} (emitted at {}): {cause}", Place(emitted_at))
+        write!(f, "{event} (emitted at {}): ", Place(emitted_at))?;
+        write!(OneLine(f), "{cause}")
+    }
+}
+
+/// Writes what breaks a line, or plays with a terminal, as an escape: the text is the user's, or comes from further outside.
+struct OneLine<'f, 'a>(&'f mut fmt::Formatter<'a>);
+
+impl Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for line in text.split_inclusive(char::is_control) {
+            match line.char_indices().next_back() {
+                Some((at, control)) if control.is_control() => {
+                    write!(self.0, "{}{}", &line[..at], control.escape_default())?;
+                }
+                _ => self.0.write_str(line)?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,9 @@ pub(crate) mod sealed {
 
 type Never = <fn() -> ! as sealed::Returns>::Output;
 
+// The compiler need not list these impls: the trait's own notes say it in words.
+
+#[diagnostic::do_not_recommend]
 impl<E> IntoFlow<E> for () {}
 impl<E> sealed::Sealed<E> for () {
     #[inline]
@@ -76,6 +79,7 @@ impl<E> sealed::Sealed<E> for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> IntoFlow<E> for Result<(), E> {}
 impl<E> sealed::Sealed<E> for Result<(), E> {
     #[inline]
@@ -87,6 +91,7 @@ impl<E> sealed::Sealed<E> for Result<(), E> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> IntoFlow<E> for ControlFlow<()> {}
 impl<E> sealed::Sealed<E> for ControlFlow<()> {
     #[inline]
@@ -98,6 +103,7 @@ impl<E> sealed::Sealed<E> for ControlFlow<()> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> IntoFlow<E> for Result<ControlFlow<()>, E> {}
 impl<E> sealed::Sealed<E> for Result<ControlFlow<()>, E> {
     #[inline]
@@ -109,6 +115,7 @@ impl<E> sealed::Sealed<E> for Result<ControlFlow<()>, E> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> IntoFlow<E> for Never {}
 impl<E> sealed::Sealed<E> for Never {
     fn into_flow(self) -> Flow<E> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 use crate::failure::{BoxError, Failure};
@@ -109,6 +110,12 @@ impl<E> Clone for Emitter<E> {
         Self { bus: Arc::clone(&self.bus) }
     }
 }
+
+// A panic leaves no bus broken: see the contract.
+impl<E> UnwindSafe for Emitter<E> {}
+impl<E> RefUnwindSafe for Emitter<E> {}
+impl<E> UnwindSafe for WeakEmitter<E> {}
+impl<E> RefUnwindSafe for WeakEmitter<E> {}
 
 impl<E> fmt::Debug for Emitter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,16 +12,16 @@ use crate::sync::{Counter, Ordering, thread_cells};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct Key {
     /// The priority's complement: it ascends where priorities descend.
-    rank: i32,
-    number: u64,
+    pub(crate) rank: i32,
+    pub(crate) number: NonZeroU64,
 }
 
 impl Key {
     /// The next key of this priority. Two keys drawn under one lock are in the order they were drawn.
     pub(crate) fn next(priority: i32) -> Self {
-        static NEXT: Counter = Counter::new(1);
+        static NEXT: Counter = Counter::new(0);
         // Relaxed: only the numbers' uniqueness counts here; their order is the lock's.
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = NonZeroU64::MIN.saturating_add(NEXT.fetch_add(1, Ordering::Relaxed));
         Self { rank: !priority, number }
     }
 
@@ -44,7 +44,7 @@ impl Key {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenerId {
-    number: u64,
+    number: NonZeroU64,
     rank: i32,
     /// Which of its bus's channels it listens on.
     home: u32,
@@ -78,6 +78,7 @@ impl fmt::Debug for ListenerId {
 pub struct EmissionId(NonZeroU64);
 
 impl EmissionId {
+    #[inline]
     pub(crate) fn next() -> Self {
         /// Drawing a block is the only write that threads share.
         const BLOCK: u64 = 1 << 12;

@@ -9,11 +9,13 @@ use crate::context::{Context, Scene};
 use crate::failure::BoxError;
 use crate::flow::{Flow, IntoFlow};
 use crate::handle::Emitter;
-use crate::listener::{Closure, Hear, Slot};
+use crate::listener::{About, Closure, Hear, Slot};
 use crate::policy::filter::{Filter, Filtered};
+use crate::policy::silent::Silent;
 use crate::policy::times::Times;
 use crate::policy::weak::Owned;
 use crate::record::Recorder;
+use crate::registry::ListenerRef;
 use crate::subscription::Subscription;
 use crate::sync::Mutex;
 
@@ -177,7 +179,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
                 seen.push(event);
                 Flow::Continue
             };
-            self.add(Closure::new(keep).silent())
+            self.add(Silent { inner: Closure::new(keep) })
         })
     }
 
@@ -190,9 +192,9 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         let _clean_up = bus.clean_up();
         let Some(channel) = bus.registry.find::<T>() else { return 0 };
         let snapshot = channel.snapshot(&bus.registry);
-        let would_hear = |listener: &Slot<E, dyn Hear<T, E>>| {
-            let word = listener.gate.word();
-            !word.is_off() && !word.is_paused() && !word.is_silent() && listener.hear.is_present()
+        let would_hear = |listener: &ListenerRef<T, E>| {
+            let word = listener.gate().word();
+            !word.is_off() && !word.is_paused() && !word.is_silent() && listener.is_present()
         };
         snapshot.own.iter().flat_map(|chunk| chunk.iter()).filter(|entry| would_hear(&entry.value)).count()
     }
@@ -220,11 +222,11 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
 
     fn insert(self, hear: impl Hear<T, E> + 'static, added_at: &'static Location<'static>) -> Subscription {
         let Self { emitter, priority, name, .. } = self;
-        let slot = Slot::new(emitter.weak_bus(), name, added_at, hear);
+        let channel = emitter.bus().registry.channel::<T>();
+        let slot = Slot::new(channel.home, About::new(emitter.weak_bus(), name, added_at), hear);
         let control = Arc::downgrade(&slot);
         let _clean_up = emitter.bus().clean_up();
-        let id = emitter.bus().registry.channel::<T>().insert(priority, slot);
-        Subscription::new(id, control)
+        Subscription::new(channel.insert(priority, slot), control)
     }
 }
 

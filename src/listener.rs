@@ -7,14 +7,45 @@ use crate::context::Scene;
 use crate::discard::discard;
 use crate::flow::Flow;
 use crate::handle::Bus;
-use crate::id::ListenerId;
+use crate::id::{Key, ListenerId};
 use crate::info::ListenerInfo;
 use crate::raw::gate::Gate;
+use crate::raw::roll::Mark;
 use crate::sync::{Condvar, Mutex};
 
-/// What dispatch asks of a listener: whether it wants the event, whether it may take one more call, and the call itself.
+/// A listener of `T`s, or of every type for `dyn Any`, as lists hold it and dispatch sees it.
 ///
-/// `T` is the event's type, or `dyn Any` for listeners of every type. A policy wraps another `Hear`.
+/// There is one implementor, [`Slot`]. All that an ordinary call needs happens behind one virtual call, so that the listener's own
+/// memory is looked at once.
+pub(crate) trait Listener<T: ?Sized, E>: Send + Sync {
+    /// Calls it, if its gate's word is the one noted. Whatever it answers but to go on is put into `answer`.
+    fn call(&self, mark: &Mark, event: &T, scene: &Scene<'_, E>, answer: &mut Option<Flow<E>>) -> Reply;
+
+    /// Calls it without that look: dispatch looked closer.
+    fn call_admitted(&self, mark: &Mark, event: &T, scene: &Scene<'_, E>) -> Flow<E>;
+
+    fn admits(&self, event: &T) -> Admit;
+    fn spend(&self) -> Spend;
+    fn is_present(&self) -> bool;
+    fn gate(&self) -> &Gate;
+    fn id(&self, key: Key) -> ListenerId;
+    fn about(&self) -> &About<E>;
+}
+
+/// What came of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reply {
+    /// It was called, and there is nothing more to it.
+    Heard,
+    /// It was called, and left an answer.
+    Answered,
+    /// It was not called: its gate says something else than was noted.
+    LookCloser,
+}
+
+/// What a listener does: whether it wants the event, whether it may take one more call, and the call itself.
+///
+/// A policy wraps another `Hear`.
 pub(crate) trait Hear<T: ?Sized, E>: Release {
     fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E>;
 
@@ -67,45 +98,121 @@ pub(crate) enum Spend {
 }
 
 /// A listener's closure and what the bus knows of it.
-pub(crate) struct Slot<E, H: ?Sized + Release> {
+pub(crate) struct Slot<E, H: Release> {
+    pub(crate) about: About<E>,
     pub(crate) gate: Gate,
-    name: Option<&'static str>,
-    pub(crate) registered_at: &'static Location<'static>,
-    pub(crate) bus: Weak<Bus<E>>,
-    /// Made for who waits until this slot is gone.
-    pub(crate) gone: OnceLock<Arc<Latch>>,
-    pub(crate) hear: H,
+    /// The number of the channel that lists it.
+    home: u32,
+    hear: H,
 }
 
-impl<E, H: Release> Slot<E, H> {
+/// What is known of a listener beside what it does.
+pub(crate) struct About<E> {
+    pub(crate) registered_at: &'static Location<'static>,
+    pub(crate) bus: Weak<Bus<E>>,
+    /// What only some listeners have, so that the others don't carry it.
+    rare: OnceLock<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    name: Option<&'static str>,
+    /// For who waits until this listener is gone.
+    gone: Arc<Latch>,
+}
+
+impl<E> About<E> {
     pub(crate) fn new(
         bus: Weak<Bus<E>>,
         name: Option<&'static str>,
         registered_at: &'static Location<'static>,
-        hear: H,
-    ) -> Arc<Self> {
-        let gate = Gate::new(hear.is_guarded(), hear.is_silent());
-        Arc::new(Self { gate, name, registered_at, bus, gone: OnceLock::new(), hear })
+    ) -> Self {
+        let rare = match name {
+            Some(_) => Box::new(Rare { name, gone: Arc::default() }).into(),
+            None => OnceLock::new(),
+        };
+        Self { registered_at, bus, rare }
+    }
+
+    pub(crate) fn info(&self, id: ListenerId, event: &'static str) -> ListenerInfo {
+        let name = self.rare.get().and_then(|rare| rare.name);
+        ListenerInfo { id, event, priority: id.key().priority(), name, registered_at: self.registered_at }
+    }
+
+    /// Opens when the listener is gone.
+    pub(crate) fn gone(&self) -> Arc<Latch> {
+        Arc::clone(&self.rare.get_or_init(Box::default).gone)
     }
 }
 
-impl<E, H: ?Sized + Release> Slot<E, H> {
-    pub(crate) fn info(&self, id: ListenerId, event: &'static str) -> ListenerInfo {
-        ListenerInfo { id, event, priority: id.key().priority(), name: self.name, registered_at: self.registered_at }
+impl<E, H: Release> Slot<E, H> {
+    pub(crate) fn new(home: u32, about: About<E>, hear: H) -> Arc<Self> {
+        Arc::new(Self { about, gate: Gate::new(hear.is_guarded(), hear.is_silent()), home, hear })
     }
+}
+
+impl<T: ?Sized, E: Send + Sync, H: Hear<T, E>> Listener<T, E> for Slot<E, H> {
+    #[inline]
+    fn call(&self, mark: &Mark, event: &T, scene: &Scene<'_, E>, answer: &mut Option<Flow<E>>) -> Reply {
+        if self.gate.word() != mark.noted {
+            return Reply::LookCloser;
+        }
+        match self.call_admitted(mark, event, scene) {
+            Flow::Continue => Reply::Heard,
+            flow => answered(answer, flow),
+        }
+    }
+
+    #[inline]
+    fn call_admitted(&self, mark: &Mark, event: &T, scene: &Scene<'_, E>) -> Flow<E> {
+        self.hear.hear(event, scene, self.id(mark.key()))
+    }
+
+    fn admits(&self, event: &T) -> Admit {
+        self.hear.admits(event)
+    }
+
+    fn spend(&self) -> Spend {
+        self.hear.spend()
+    }
+
+    fn is_present(&self) -> bool {
+        self.hear.is_present()
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    #[inline]
+    fn id(&self, key: Key) -> ListenerId {
+        ListenerId::new(self.home, key)
+    }
+
+    fn about(&self) -> &About<E> {
+        &self.about
+    }
+}
+
+/// Apart from the call, which is short without it.
+#[cold]
+#[inline(never)]
+fn answered<E>(answer: &mut Option<Flow<E>>, flow: Flow<E>) -> Reply {
+    *answer = Some(flow);
+    Reply::Answered
 }
 
 /// A slot goes when nothing lists it any more and the last emission that could pick it has ended.
-impl<E, H: ?Sized + Release> Drop for Slot<E, H> {
+impl<E, H: Release> Drop for Slot<E, H> {
     fn drop(&mut self) {
         let panics = self.hear.release();
         if panics != 0
-            && let Some(bus) = self.bus.upgrade()
+            && let Some(bus) = self.about.bus.upgrade()
         {
             bus.suppress(panics);
         }
-        if let Some(gone) = self.gone.get() {
-            gone.open();
+        if let Some(rare) = self.about.rare.get() {
+            rare.gone.open();
         }
     }
 }
@@ -114,7 +221,6 @@ impl<E, H: ?Sized + Release> Drop for Slot<E, H> {
 pub(crate) struct Closure<F> {
     /// Some, until it is released.
     call: Option<F>,
-    silent: bool,
 }
 
 impl<F> Closure<F> {
@@ -122,22 +228,13 @@ impl<F> Closure<F> {
     where
         F: Fn(&T, &Scene<'_, E>, ListenerId) -> Flow<E>,
     {
-        Self { call: Some(call), silent: false }
-    }
-
-    /// The same, but its calls don't count as hearing.
-    pub(crate) fn silent(self) -> Self {
-        Self { silent: true, ..self }
+        Self { call: Some(call) }
     }
 }
 
 impl<F: Send + Sync> Release for Closure<F> {
     fn release(&mut self) -> u64 {
         self.call.take().map_or(0, discard)
-    }
-
-    fn is_silent(&self) -> bool {
-        self.silent
     }
 }
 

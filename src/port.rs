@@ -1,6 +1,7 @@
 //! What a module is given that speaks and doesn't listen.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::dispatch;
@@ -55,6 +56,10 @@ impl<T, E> Clone for Port<T, E> {
         Self { emitter: self.emitter.clone(), channel: Arc::clone(&self.channel) }
     }
 }
+
+// A panic leaves no bus broken: see `Emitter`.
+impl<T, E> UnwindSafe for Port<T, E> {}
+impl<T, E> RefUnwindSafe for Port<T, E> {}
 
 impl<T, E> fmt::Debug for Port<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! Recorders: what a test looks at.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::subscription::Subscription;
@@ -88,6 +89,10 @@ impl<T> Drop for PutBack<'_, T> {
         std::mem::swap(&mut self.events, &mut events);
     }
 }
+
+// A panic breaks no bus, and a clone's no recorder: see `PutBack`.
+impl<T> UnwindSafe for Recorder<T> {}
+impl<T> RefUnwindSafe for Recorder<T> {}
 
 impl<T> fmt::Debug for Recorder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

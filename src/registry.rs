@@ -11,15 +11,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::id::{Key, ListenerId};
-use crate::listener::{Hear, Slot};
-use crate::raw::roll::{Chunks, Entry, Roll};
+use crate::listener::Listener;
+use crate::raw::roll::{Chunks, Entry, Mark, Roll};
 use crate::raw::snapshot::{Cell, Loaded};
 use crate::raw::types::TypeTable;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
-/// A listener of `T`s, or of every type for `dyn Any`.
-pub(crate) type Listener<T, E> = Slot<E, dyn Hear<T, E>>;
-pub(crate) type ListenerRef<T, E> = Arc<Listener<T, E>>;
+pub(crate) type ListenerRef<T, E> = Arc<dyn Listener<T, E>>;
 
 pub(crate) struct Channel<T: ?Sized, E> {
     /// Its number in the registry.
@@ -75,10 +73,10 @@ impl<T: ?Sized, E> Channel<T, E> {
     }
 
     pub(crate) fn insert(&self, priority: i32, value: ListenerRef<T, E>) -> ListenerId {
-        let noted = value.gate.word().plain();
+        let noted = value.gate().word().plain();
         let ((key, crowd), _stale) = self.change(|book| {
             let key = Key::next(priority);
-            book.roll.insert(Entry { key, noted, value });
+            book.roll.insert(Entry { mark: Mark::new(key, noted), value });
             let is_crowd = book.crowd.take_if(|crowd| book.roll.len() > crowd.get()).is_some();
             (key, is_crowd.then(|| book.roll.chunks()))
         });
@@ -94,7 +92,7 @@ impl<T: ?Sized, E> Channel<T, E> {
         let mut places = HashMap::new();
         let mut listeners = 0;
         for entry in crowd.iter().flat_map(|chunk| chunk.iter()) {
-            let place = entry.value.registered_at;
+            let place = entry.value.about().registered_at;
             *places.entry((place.file(), place.line())).or_insert(0_usize) += 1;
             listeners += 1;
         }
@@ -143,7 +141,7 @@ impl<T: ?Sized + 'static, E: 'static> AnyChannel<E> for Channel<T, E> {
 
     fn off(&self, key: Key) -> bool {
         let (removed, _stale) = self.change(|book| {
-            let closed = book.roll.get(key).is_some_and(|entry| entry.value.gate.close());
+            let closed = book.roll.get(key).is_some_and(|entry| entry.value.gate().close());
             if closed { book.roll.remove(key) } else { None }
         });
         removed.is_some()
@@ -152,7 +150,8 @@ impl<T: ?Sized + 'static, E: 'static> AnyChannel<E> for Channel<T, E> {
     fn off_all(&self) -> usize {
         let (removed, _stale) = self.change(|book| {
             let chunks = book.roll.clear();
-            let closed = chunks.iter().flat_map(|chunk| chunk.iter()).filter(|entry| entry.value.gate.close()).count();
+            let closed =
+                chunks.iter().flat_map(|chunk| chunk.iter()).filter(|entry| entry.value.gate().close()).count();
             (chunks, closed)
         });
         removed.1
@@ -160,7 +159,7 @@ impl<T: ?Sized + 'static, E: 'static> AnyChannel<E> for Channel<T, E> {
 
     fn note(&self, key: Key) {
         // The word is read under the lock: of two who resume at once, the last to note has seen both.
-        self.change(|book| book.roll.note(key, |listener| listener.gate.word().plain()));
+        self.change(|book| book.roll.note(key, |listener| listener.gate().word().plain()));
     }
 }
 
@@ -180,12 +179,21 @@ pub(crate) const ANY: u32 = 0;
 pub(crate) const UNHEARD: u32 = 1;
 const FIRST_TYPE: u32 = 2;
 
+/// What listeners of every type hear, for people.
+const ANY_EVENT: &str = "any event";
+const UNHEARD_EVENTS: &str = "unheard events";
+
+/// What a listener of every type hears, for people.
+pub(crate) fn broad_event(id: ListenerId) -> &'static str {
+    if id.home() == ANY { ANY_EVENT } else { UNHEARD_EVENTS }
+}
+
 impl<E: Send + Sync + 'static> Registry<E> {
     pub(crate) fn new(crowd: Option<NonZeroUsize>) -> Self {
         Self {
             types: TypeTable::new(),
-            any: Channel::new(ANY, "any event", crowd),
-            unheard: Channel::new(UNHEARD, "unheard events", crowd),
+            any: Channel::new(ANY, ANY_EVENT, crowd),
+            unheard: Channel::new(UNHEARD, UNHEARD_EVENTS, crowd),
             has_broad: AtomicBool::new(false),
             crowd,
         }
@@ -212,23 +220,19 @@ impl<E: Send + Sync + 'static> Registry<E> {
 
     /// The channel of this type, made if need be.
     pub(crate) fn channel<T: 'static>(&self) -> Arc<Channel<T, E>> {
-        let channel: Arc<dyn Any + Send + Sync> = self.types.get_or_insert_with(TypeId::of::<T>(), |number| {
+        let make = |number| -> Arc<dyn AnyChannel<E>> {
             Arc::new(Channel::<T, E>::new(number + FIRST_TYPE, type_name::<T>(), self.crowd))
-        });
+        };
+        let id = TypeId::of::<T>();
+        let channel: Arc<dyn Any + Send + Sync> =
+            self.types.get(id).cloned().unwrap_or_else(|| self.types.get_or_insert_with(id, make));
         channel.downcast().unwrap_or_else(|_| unreachable!("it was put there under its type"))
     }
 
-    pub(crate) fn insert_any(&self, listener: ListenerRef<dyn Any, E>) -> ListenerId {
-        self.insert_broad(&self.any, listener)
-    }
-
-    pub(crate) fn insert_unheard(&self, listener: ListenerRef<dyn Any, E>) -> ListenerId {
-        self.insert_broad(&self.unheard, listener)
-    }
-
-    fn insert_broad(&self, channel: &Channel<dyn Any, E>, listener: ListenerRef<dyn Any, E>) -> ListenerId {
+    /// Adds a listener of every type to the channel of this number.
+    pub(crate) fn insert_broad(&self, home: u32, listener: ListenerRef<dyn Any, E>) -> ListenerId {
         self.has_broad.store(true, Ordering::Relaxed);
-        let id = channel.insert(0, listener);
+        let id = if home == ANY { &self.any } else { &self.unheard }.insert(0, listener);
         self.invalidate();
         id
     }

@@ -1,10 +1,11 @@
 //! The owning handle of a listener.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 use crate::id::ListenerId;
-use crate::listener::{Latch, Release, Slot};
+use crate::listener::{Release, Slot};
 use crate::raw::frame;
 use crate::raw::gate::Gate;
 
@@ -34,8 +35,8 @@ use crate::raw::gate::Gate;
 /// # Cost
 ///
 /// Removal takes a short lock and `O(log n + 64)` steps; the listener's place is free at once.
-#[must_use = "a listener hears only while its `Subscription` lives: keep it in a variable or a field, or call `.detach()` \
-              to listen for as long as the bus lives"]
+#[must_use = "a listener hears only while its `Subscription` lives: keep it in a field or a named variable (`let _ =` drops \
+              it at once), or call `.detach()` to listen for as long as the bus lives"]
 pub struct Subscription {
     id: ListenerId,
     /// None once it is detached.
@@ -97,7 +98,8 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// [`WouldDeadlock`] inside any emission of this bus on this thread. The listener is switched off all the same.
+    /// [`WouldDeadlock`] inside any emission of this bus on this thread. The listener is switched off all the same. (When nothing at all is
+    /// left of the listener there is nothing to wait for, and it is `Ok` there too.)
     pub fn off_and_wait(mut self) -> Result<(), WouldDeadlock> {
         match self.slot.take().and_then(|slot| slot.upgrade()) {
             Some(slot) => slot.off_and_wait(self.id),
@@ -122,6 +124,10 @@ impl Drop for Subscription {
     }
 }
 
+// A panic leaves no bus broken: see `Emitter`.
+impl UnwindSafe for Subscription {}
+impl RefUnwindSafe for Subscription {}
+
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
@@ -145,7 +151,7 @@ impl<E: Send + Sync + 'static, H: Release> Control for Slot<E, H> {
     }
 
     fn resume(&self, id: ListenerId) {
-        if let Some(bus) = self.bus.upgrade()
+        if let Some(bus) = self.about.bus.upgrade()
             && self.gate.resume()
         {
             let _clean_up = bus.clean_up();
@@ -155,7 +161,7 @@ impl<E: Send + Sync + 'static, H: Release> Control for Slot<E, H> {
 
     fn off(self: Arc<Self>, id: ListenerId) -> bool {
         let closed = self.gate.close();
-        if closed && let Some(bus) = self.bus.upgrade() {
+        if closed && let Some(bus) = self.about.bus.upgrade() {
             let _clean_up = bus.clean_up();
             bus.registry.remove(id);
             drop(self);
@@ -164,8 +170,8 @@ impl<E: Send + Sync + 'static, H: Release> Control for Slot<E, H> {
     }
 
     fn off_and_wait(self: Arc<Self>, id: ListenerId) -> Result<(), WouldDeadlock> {
-        let Some(bus) = self.bus.upgrade() else { return Ok(()) };
-        let gone = Arc::clone(self.gone.get_or_init(|| Arc::new(Latch::default())));
+        let Some(bus) = self.about.bus.upgrade() else { return Ok(()) };
+        let gone = self.about.gone();
         self.off(id);
         let is_inside = frame::is_inside(bus.address());
         drop(bus);

@@ -661,6 +661,15 @@ fn the_line_of_a_listener_without_name_has_its_place() {
 }
 
 #[test]
+fn what_an_error_says_can_break_no_line() {
+    let (bus, failures) = keeping_bus();
+    let _says = bus.on(|_: &Order| fail("first\nsecond\u{1b}[31m, \tthird\n"));
+    bus.emit(&Order(1));
+    let line = failures.take()[0].to_string();
+    assert!(line.ends_with(r"): first\nsecond\u{1b}[31m, \tthird\n"), "{line}");
+}
+
+#[test]
 fn every_failure_is_one_line_that_names_the_event_and_who_emitted_it() {
     let failures = Log::<Failure>::new();
     let channel = failures.clone();

@@ -2,9 +2,10 @@
 
 mod common;
 
+use std::hint;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use common::{Drops, Log, caught, fail, in_time, keep, logging_bus, strict_bus};
@@ -26,16 +27,31 @@ fn get(count: &AtomicUsize) -> usize {
     count.load(Ordering::SeqCst)
 }
 
+/// Threads meet here, round after round, and go on at the same moment: they spin.
+#[derive(Default)]
+struct Start(AtomicUsize);
+
+impl Start {
+    fn wait(&self, threads: usize, round: usize) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let mut spins = 0_u32;
+        while self.0.load(Ordering::SeqCst) < threads * (round + 1) {
+            spins += 1;
+            if spins.is_multiple_of(1000) { thread::yield_now() } else { hint::spin_loop() }
+        }
+    }
+}
+
 /// Runs this on so many threads at the same moment, round after round; the sum of what each round gave.
 fn race(threads: usize, rounds: usize, round: impl Fn(usize, usize) -> usize + Sync) -> Vec<usize> {
-    let barrier = Barrier::new(threads);
+    let start = Start::default();
     let sums: Vec<_> = (0..rounds).map(|_| AtomicUsize::new(0)).collect();
     thread::scope(|scope| {
         for thread in 0..threads {
-            let (barrier, sums, round) = (&barrier, &sums, &round);
+            let (start, sums, round) = (&start, &sums, &round);
             scope.spawn(move || {
                 for (n, sum) in sums.iter().enumerate() {
-                    barrier.wait();
+                    start.wait(threads, n);
                     sum.fetch_add(round(thread, n), Ordering::SeqCst);
                 }
             });
@@ -97,24 +113,37 @@ fn a_plain_once_is_exactly_once_too_when_it_is_added_under_way() {
 
 #[test]
 fn a_once_either_runs_or_is_removed_and_off_says_which() {
+    const ROUNDS: usize = 300;
+    const EACH: usize = 100;
     in_time(|| {
-        let outcomes: Vec<_> = (0..ROUNDS)
+        let rounds: Vec<_> = (0..ROUNDS)
             .map(|round| {
                 let bus = strict_bus();
                 let (calls, call) = counter();
-                let once = Mutex::new(Some(bus.once(move |_: &Ping| call())));
-                let off = race(2, 1, |thread, _| {
-                    if thread == 0 {
-                        bus.emit(&Ping(0));
-                        return 0;
-                    }
-                    let once = once.lock().expect("no panic").take().expect("it is removed once");
-                    usize::from(if round % 2 == 0 { once.off() } else { bus.off(once.id()) })
-                });
-                get(&calls) + off[0]
+                let listen = |_| {
+                    let call = call.clone();
+                    bus.once(move |_: &Ping| {
+                        call();
+                        // At another pace each round, so that the two threads meet.
+                        (0..round % 50).for_each(|_| hint::spin_loop());
+                    })
+                };
+                let all: Vec<_> = (0..EACH).map(listen).collect();
+                (bus, calls, Mutex::new(all))
             })
             .collect();
-        assert_eq!(outcomes, [1; ROUNDS]);
+        let outcomes = race(2, ROUNDS, |thread, round| {
+            let (bus, _, all) = &rounds[round];
+            if thread == 0 {
+                return bus.emit(&Ping(0)).heard;
+            }
+            let all = std::mem::take(&mut *all.lock().expect("no panic"));
+            let off = |once: &Subscription| bus.off(once.id());
+            all.iter().skip(round % 10).filter(|once| off(once)).count() + all.iter().filter(|once| off(once)).count()
+        });
+        assert_eq!(outcomes, [EACH; ROUNDS], "each was either heard or removed");
+        let calls: usize = rounds.iter().map(|(_, calls, _)| get(calls)).sum();
+        assert!(calls <= ROUNDS * EACH);
     });
 }
 

@@ -277,6 +277,21 @@ fn one_that_is_added_after_off_all_is_called_from_the_next_emission_on() {
     );
 }
 
+#[test]
+fn resuming_one_that_was_removed_does_not_bring_it_back() {
+    row(
+        |act| {
+            act.pause(act.after());
+            act.with(act.after(), |removed| {
+                assert!(act.bus.off(removed.id()));
+                removed.resume();
+                assert!(!removed.is_active());
+            });
+        },
+        [Some(["ac", "ac"]), Some(["ab", "ab"]), None],
+    );
+}
+
 // Pausing
 
 #[test]

@@ -253,23 +253,58 @@ fn no_lock_is_held_while_a_panics_payload_is_dropped() {
     });
 }
 
-#[test]
-fn no_lock_is_held_while_a_recorder_clones_or_drops_an_event() {
-    struct Called(Call);
-    impl Clone for Called {
-        fn clone(&self) -> Self {
-            self.0();
-            Self(Arc::clone(&self.0))
-        }
+/// An event that makes the call when it is cloned.
+struct CallsWhenCloned(Call);
+
+impl Clone for CallsWhenCloned {
+    fn clone(&self) -> Self {
+        self.0();
+        Self(Arc::clone(&self.0))
     }
+}
+
+#[test]
+fn no_lock_is_held_while_a_recorder_clones_an_event() {
     no_lock_is_held(|bus, call| {
-        let recorder = bus.record::<Called>();
-        bus.emit(&Called(call));
+        let recorder = bus.record::<CallsWhenCloned>();
+        bus.emit(&CallsWhenCloned(call));
         assert_eq!(recorder.len(), 1);
     });
     no_lock_is_held(|bus, call| {
-        let recorder = bus.record::<Arc<OnDrop<Box<dyn FnMut() + Send + Sync>>>>();
-        bus.emit(&Arc::new(OnDrop(Box::new(move || call()) as Box<dyn FnMut() + Send + Sync>)));
+        let recorder = bus.record::<CallsWhenCloned>();
+        let is_recorded = AtomicBool::new(false);
+        let later: Call = Arc::new(move || {
+            if is_recorded.swap(true, Ordering::SeqCst) {
+                call();
+            }
+        });
+        bus.emit(&CallsWhenCloned(later));
+        assert_eq!(recorder.events().len(), 1);
+    });
+}
+
+#[test]
+fn a_recorded_events_clone_may_emit_what_is_recorded_too() {
+    let recorded = in_time(|| {
+        let bus = strict_bus();
+        let (weak, has_emitted) = (bus.downgrade(), AtomicBool::new(false));
+        let recorder = bus.record::<CallsWhenCloned>();
+        bus.emit(&CallsWhenCloned(Arc::new(move || {
+            if !has_emitted.swap(true, Ordering::SeqCst) {
+                weak.upgrade().expect("it is emitting").emit(&CallsWhenCloned(Arc::new(|| {})));
+            }
+        })));
+        recorder.len()
+    });
+    assert_eq!(recorded, 2);
+}
+
+#[test]
+fn no_lock_is_held_while_a_recorders_events_are_dropped() {
+    type Last = OnDrop<Box<dyn FnMut() + Send + Sync>>;
+    no_lock_is_held(|bus, call| {
+        let recorder = bus.record::<Arc<Last>>();
+        bus.emit(&Arc::new(OnDrop(Box::new(move || call()))));
         drop(recorder);
     });
 }

@@ -1,6 +1,7 @@
 //! The listeners of one kind, in order.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
@@ -29,10 +30,35 @@ pub(crate) type Chunks<V> = SmallVec<[Arc<Chunk<V>>; 1]>;
 
 #[derive(Clone)]
 pub(crate) struct Entry<V> {
-    pub(crate) key: Key,
-    /// The word of the value's gate under which it can be called with no further question.
-    pub(crate) noted: Word,
+    pub(crate) mark: Mark,
     pub(crate) value: V,
+}
+
+/// What a list notes of a listener: its key, and the word of its gate under which it can be called with no further question.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    // Not a `Key`: beside its padding the word would take another 8 bytes.
+    number: NonZeroU64,
+    rank: i32,
+    pub(crate) noted: Word,
+}
+
+impl Mark {
+    pub(crate) fn new(key: Key, noted: Word) -> Self {
+        Self { number: key.number, rank: key.rank, noted }
+    }
+
+    #[inline]
+    pub(crate) fn key(self) -> Key {
+        Key { rank: self.rank, number: self.number }
+    }
+}
+
+impl<V> Entry<V> {
+    #[inline]
+    pub(crate) fn key(&self) -> Key {
+        self.mark.key()
+    }
 }
 
 const CHUNK: usize = 64;
@@ -53,10 +79,19 @@ impl<V: Clone> Roll<V> {
         self.chunks.values().cloned().collect()
     }
 
+    /// The chunk that holds this key, or where it would go; none if it comes before all.
+    fn chunk_of(&mut self, key: Key) -> Option<(Key, &mut Arc<Chunk<V>>)> {
+        // Listeners mostly come, and often go, at the end.
+        match self.chunks.last_key_value() {
+            Some((&last, _)) if last <= key => self.chunks.last_entry().map(|chunk| (last, chunk.into_mut())),
+            _ => self.chunks.range_mut(..=key).next_back().map(|(&at, chunk)| (at, chunk)),
+        }
+    }
+
     pub(crate) fn insert(&mut self, entry: Entry<V>) {
         self.len += 1;
-        let key = entry.key;
-        let Some((&at, chunk)) = self.chunks.range_mut(..=key).next_back() else {
+        let key = entry.key();
+        let Some((at, chunk)) = self.chunk_of(key) else {
             // It comes before all others: the first chunk takes it, under a new bound.
             match self.chunks.pop_first() {
                 Some((_, mut first)) if first.len() < CHUNK => {
@@ -70,7 +105,7 @@ impl<V: Clone> Roll<V> {
             }
             return;
         };
-        let place = chunk.partition_point(|other| other.key < key);
+        let place = chunk.partition_point(|other| other.key() < key);
         if chunk.len() < CHUNK {
             Arc::make_mut(chunk).insert(place, entry);
         } else if place == CHUNK {
@@ -84,8 +119,8 @@ impl<V: Clone> Roll<V> {
             } else {
                 upper.insert(place - CHUNK / 2, entry);
             }
-            debug_assert!(at < upper[0].key);
-            self.chunks.insert(upper[0].key, Arc::new(upper));
+            debug_assert!(at < upper[0].key());
+            self.chunks.insert(upper[0].key(), Arc::new(upper));
         }
     }
 
@@ -96,21 +131,21 @@ impl<V: Clone> Roll<V> {
 
     /// Notes another word for the value of this key, if it is there.
     pub(crate) fn note(&mut self, key: Key, word: impl FnOnce(&V) -> Word) {
-        if let Some((_, chunk)) = self.chunks.range_mut(..=key).next_back()
+        if let Some((_, chunk)) = self.chunk_of(key)
             && let Some(place) = place_of(chunk, key)
         {
             let entry = &mut Arc::make_mut(chunk)[place];
-            entry.noted = word(&entry.value);
+            entry.mark.noted = word(&entry.value);
         }
     }
 
     /// Hands the value back, for the caller to drop where user code may run.
     pub(crate) fn remove(&mut self, key: Key) -> Option<V> {
-        let (&at, chunk) = self.chunks.range_mut(..=key).next_back()?;
+        let (at, chunk) = self.chunk_of(key)?;
         let place = place_of(chunk, key)?;
         let removed = Arc::make_mut(chunk).remove(place).value;
-        self.len -= 1;
         let left = chunk.len();
+        self.len -= 1;
         if left == 0 {
             self.chunks.remove(&at);
         } else if left <= SPARSE {
@@ -140,7 +175,7 @@ impl<V: Clone> Roll<V> {
 }
 
 fn place_of<V>(chunk: &Chunk<V>, key: Key) -> Option<usize> {
-    chunk.binary_search_by_key(&key, |entry| entry.key).ok()
+    chunk.binary_search_by_key(&key, Entry::key).ok()
 }
 
 #[cfg(test)]
@@ -150,11 +185,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry(key: Key) -> Entry<Arc<Key>> {
-        Entry { key, noted: Gate::new(false, false).word(), value: Arc::new(key) }
+        Entry { mark: Mark::new(key, Gate::new(false, false).word()), value: Arc::new(key) }
     }
 
     fn keys(chunks: &Chunks<Arc<Key>>) -> Vec<Key> {
-        chunks.iter().flat_map(|chunk| chunk.iter().map(|entry| entry.key)).collect()
+        chunks.iter().flat_map(|chunk| chunk.iter().map(Entry::key)).collect()
     }
 
     fn check(roll: &Roll<Arc<Key>>, model: &[Key]) {
@@ -163,9 +198,9 @@ mod tests {
         let mut chunks = roll.chunks.iter().peekable();
         while let Some((&bound, chunk)) = chunks.next() {
             assert!(!chunk.is_empty() && chunk.len() <= CHUNK);
-            assert!(bound <= chunk[0].key);
+            assert!(bound <= chunk[0].key());
             if let Some(&(&next, _)) = chunks.peek() {
-                assert!(chunk[chunk.len() - 1].key < next);
+                assert!(chunk[chunk.len() - 1].key() < next);
             }
         }
     }
@@ -198,7 +233,7 @@ mod tests {
                 prop_assert_eq!(&keys(chunks), model);
             }
             for &key in &model {
-                prop_assert_eq!(roll.get(key).map(|entry| entry.key), Some(key));
+                prop_assert_eq!(roll.get(key).map(Entry::key), Some(key));
             }
             prop_assert_eq!(keys(&roll.clear()), model);
             prop_assert!(roll.chunks.is_empty() && roll.len() == 0);

@@ -21,7 +21,8 @@ pub(crate) struct TypeTable<V> {
 type Generation<V> = Box<[OnceLock<(TypeId, V)>]>;
 
 const FIRST: usize = 8;
-const GENERATIONS: usize = 10;
+/// A power of two, for the look-up's sake.
+const GENERATIONS: usize = 8;
 
 impl<V: Clone> TypeTable<V> {
     pub(crate) fn new() -> Self {

@@ -1,0 +1,151 @@
+//! Random programs, run against the bus and against a naive model of its contract, step by step the same.
+//!
+//! A failure prints the shrunk program as Rust: paste it below as a test of its own.
+
+#[path = "model/naive.rs"]
+mod naive;
+#[path = "model/program.rs"]
+mod program;
+#[path = "model/real.rs"]
+mod real;
+#[path = "model/world.rs"]
+mod world;
+
+use std::fmt::Write;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+
+use crate::naive::Naive;
+use crate::program::{Program, programs};
+use crate::real::Real;
+use crate::world::{Heard, Line, Log, Why};
+
+/// What fits into half a minute of a debug build on a slow machine; `PROPTEST_CASES` asks for more.
+const CASES: u32 = 800;
+
+#[test]
+fn the_bus_does_what_the_contract_says() {
+    // A program that failed belongs into this file, not into a list of seeds.
+    let config = Config { failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { CASES };
+    let mut runner = TestRunner::new(Config { cases, ..config });
+    match runner.run(&programs(), |program| compare(&program).map_err(TestCaseError::fail)) {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, program)) => panic!("{program:?}\n\n{reason}"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+fn compare(program: &Program) -> Result<(), String> {
+    real::silence_scripted_panics();
+    let expected = world::run(Naive::default(), program);
+    let happened = world::run(Real::default(), program);
+    difference(&expected, &happened).map_or(Ok(()), Err)
+}
+
+/// The first line where the logs part, with those before it.
+fn difference(expected: &Log, happened: &Log) -> Option<String> {
+    const BEFORE: usize = 30;
+    let same = expected.iter().zip(happened).take_while(|(expected, happened)| expected == happened).count();
+    if same == expected.len() && same == happened.len() {
+        return None;
+    }
+    let mut text = String::new();
+    let mut show = |mark: &str, line: Option<&(usize, Line)>| {
+        let _ = match line {
+            Some((nesting, line)) => writeln!(text, "{mark:>12} {:1$}{line:?}", "", 4 * nesting),
+            None => writeln!(text, "{mark:>12} (the end)"),
+        };
+    };
+    expected[..same].iter().skip(same.saturating_sub(BEFORE)).for_each(|line| show("", Some(line)));
+    show("the contract", expected.get(same));
+    show("the bus", happened.get(same));
+    Some(text)
+}
+
+/// Else the comparison would prove less than it says.
+#[test]
+fn random_programs_come_to_every_corner_of_the_contract() {
+    let mut runner = TestRunner::deterministic();
+    let mut log = Log::new();
+    for _ in 0..100 {
+        let program = programs().new_tree(&mut runner).expect("programs need no luck").current();
+        log.extend(world::run(Naive::default(), &program));
+    }
+    for (corner, is_there) in CORNERS {
+        let times = log.iter().filter(|(nesting, line)| is_there(*nesting, line)).count();
+        println!("{times} x {corner}");
+        assert!(times >= 5, "{corner}: {times} times in 100 programs");
+    }
+}
+
+type Corner = (&'static str, fn(usize, &Line) -> bool);
+
+const CORNERS: &[Corner] = &[
+    (
+        "a chain went too deep",
+        |_, line| matches!(line, Line::Channel { failure, .. } if matches!(failure.cause, Why::TooDeep { .. })),
+    ),
+    ("an emission was stopped", |_, line| matches!(line, Line::Emitted { report, .. } if report.stopped_by.is_some())),
+    (
+        "some heard and some failed",
+        |_, line| matches!(line, Line::Emitted { report, .. } if report.failed > 0 && report.heard > report.failed),
+    ),
+    ("a failure was heard", |_, line| matches!(line, Line::Calls { heard: Heard::Failure(_), .. })),
+    (
+        "a listener of failures failed",
+        |_, line| matches!(line, Line::Channel { failure, .. } if failure.event == program::Kind::Failures),
+    ),
+    (
+        "a listener in a chain of four",
+        |_, line| matches!(line, Line::Calls { scene: Some(scene), .. } if scene.depth >= 4 && scene.cause.is_some()),
+    ),
+    ("failures were only counted", |_, line| matches!(line, Line::Suppressed { .. })),
+    ("a filter was asked in a nested emission", |nesting, line| nesting > 1 && matches!(line, Line::Asks { .. })),
+    ("a listener switched a listener off", |nesting, line| {
+        nesting > 1 && matches!(line, Line::Off { removed: true, .. } | Line::OffId { removed: true, .. })
+    }),
+    ("there was nothing to switch off", |_, line| matches!(line, Line::Off { removed: false, .. })),
+    ("an id found nothing", |_, line| matches!(line, Line::OffId { removed: false, .. })),
+    ("`off_all` inside an emission", |nesting, line| nesting > 1 && matches!(line, Line::OffAll { removed: 2.., .. })),
+    ("`off_and_wait` would deadlock", |_, line| matches!(line, Line::OffAndWait { would_deadlock: Some(true), .. })),
+    ("`off_and_wait` inside another bus", |nesting, line| {
+        nesting > 1 && matches!(line, Line::OffAndWait { would_deadlock: Some(false), .. })
+    }),
+    ("a listener resumed a listener", |nesting, line| nesting > 1 && matches!(line, Line::Resumes { .. })),
+    ("a bus was made after another had gone", |_, line| matches!(line, Line::Makes { bus: 2.. })),
+    ("a recorder has something", |_, line| matches!(line, Line::Recorded { tags } if !tags.is_empty())),
+];
+
+/// So that a program that failed can be pasted here.
+#[test]
+fn a_program_prints_as_the_rust_that_builds_it() {
+    use program::{Answer::*, Kind::*, Name::*, Settings, Step::*, Verdict::*};
+    use program::{on, on_any, on_failure, on_unheard, on_weak, on_with, once, once_with};
+
+    let program = Program::new([
+        Listen(0, on(A).of_bus(1).priority(-1).named("ann").times(2).plays([Emit(0, B)]).answers(Errs).drops_badly()),
+        Listen(1, on_with(B).filter(FilterPanics, [OffId(1, Of(0)), OffId(1, Before(0))])),
+        Listen(2, once(C)),
+        Listen(3, once_with(Failures)),
+        Listen(4, on_weak(A, 2)),
+        Listen(5, on_any().answers(OkBreaks)),
+        Listen(6, on_unheard()),
+        Listen(7, on_failure()),
+    ])
+    .bus(1, Settings::new(6).plays([OffAll(1)]).panics());
+
+    let text = r#"Program::new([
+    Listen(0, on(A).of_bus(1).priority(-1).named("ann").times(2).plays([Emit(0, B)]).answers(Errs).drops_badly()),
+    Listen(1, on_with(B).filter(FilterPanics, [OffId(1, Of(0)), OffId(1, Before(0))])),
+    Listen(2, once(C)),
+    Listen(3, once_with(Failures)),
+    Listen(4, on_weak(A, 2)),
+    Listen(5, on_any().answers(OkBreaks)),
+    Listen(6, on_unheard()),
+    Listen(7, on_failure()),
+])
+.bus(1, Settings::new(6).plays([OffAll(1)]).panics())"#;
+    assert_eq!(format!("{program:?}"), text);
+}

@@ -1,0 +1,557 @@
+//! The bus as its contract tells it: plain vectors, one thread, no cleverness. The [`Side`] that the real one is compared with.
+//!
+//! Written from the contract alone. Where this and the bus differ, one of them is wrong by that text, not by the other. What the
+//! text leaves open is read so here:
+//!
+//! - The delivery of a failure is an emission like any other: a level deeper, caused by the emission that it happened in. It is
+//!   delivered however deep that is. The error channel runs after it, so its emits are caused by the emission that failed.
+//! - A paused listener's filter isn't asked. Neither is that of a listener whose owner is dead: that one is removed at its turn.
+//! - `Break` in a listener of unheard events stops its fellows, and it is the one that `stopped_by` names, even if a listener of
+//!   every type had stopped the emission before.
+//! - "Below the delivery of a `Failure`" means of any bus's; what is only counted is counted on the bus whose failure it is.
+
+use std::cmp::Reverse;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::program::{Answer, BUSES, Ear, Kind, Listener, OWNERS, Settings, Verb, Verdict, on};
+use super::world::{Culprit, Failed, Heard, Report, Scene, Side, Why, World, panic_text};
+
+#[derive(Default)]
+pub(crate) struct Naive {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By number, those that are gone too.
+    buses: Vec<Bus>,
+    /// Which bus is at each place.
+    places: [Option<usize>; BUSES],
+    /// By number, those that are gone too: how many handles each has.
+    owners: Vec<usize>,
+    owner_places: [Option<usize>; OWNERS],
+    /// By number: what each recorder has seen.
+    recorders: Vec<Vec<u32>>,
+    /// The emissions under way, the outermost first.
+    stack: Vec<Frame>,
+    /// How many error channels are running.
+    channels: usize,
+    emissions: usize,
+    /// Ticks whenever an emission begins and a listener starts to hear.
+    clock: u64,
+}
+
+struct Bus {
+    place: usize,
+    max_depth: usize,
+    /// Whether the program has its own handle.
+    open: bool,
+    /// How many handles, ports and emissions under way keep the bus.
+    keepers: usize,
+    listeners: Vec<Registered>,
+    suppressed: u64,
+}
+
+#[derive(Clone)]
+struct Registered {
+    who: Who,
+    listener: Arc<Listener>,
+    /// When it began to hear: it was added then, or resumed.
+    since: u64,
+    paused: bool,
+    /// How many more calls it may have.
+    left: Option<u64>,
+    owner: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Who {
+    Listener(usize),
+    Recorder(usize),
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    bus: usize,
+    id: usize,
+    origin: usize,
+    of_failure: bool,
+}
+
+/// A listener's subscription, and its id: the bus and the listener, by number.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Name {
+    bus: usize,
+    who: Who,
+}
+
+pub(crate) struct NaivePort {
+    bus: usize,
+    kind: Kind,
+}
+
+impl Side for Naive {
+    type Subscription = Name;
+    type Id = Name;
+    type Port = NaivePort;
+    type Recorder = Name;
+    type Emission = usize;
+
+    fn is_there(&self, bus: usize) -> bool {
+        self.state().at(bus).is_some()
+    }
+
+    fn make(world: &Arc<World<Self>>, bus: usize, number: usize, settings: &Settings) {
+        let mut state = world.side.state();
+        assert_eq!(state.buses.len(), number);
+        state.places[bus] = Some(number);
+        state.buses.push(Bus {
+            place: bus,
+            max_depth: settings.max_depth,
+            open: true,
+            keepers: 1,
+            listeners: Vec::new(),
+            suppressed: 0,
+        });
+    }
+
+    fn open(&self, bus: usize) {
+        let mut state = self.state();
+        if let Some(bus) = state.at(bus)
+            && !state.buses[bus].open
+        {
+            state.buses[bus].open = true;
+            state.buses[bus].keepers += 1;
+        }
+    }
+
+    fn close(&self, bus: usize) {
+        let mut state = self.state();
+        if let Some(bus) = state.at(bus)
+            && state.buses[bus].open
+        {
+            state.buses[bus].open = false;
+            state.let_go(bus);
+        }
+    }
+
+    fn suppressed(&self, bus: usize) -> u64 {
+        let state = self.state();
+        state.at(bus).map_or(0, |bus| state.buses[bus].suppressed)
+    }
+
+    fn closures(&self) -> Vec<usize> {
+        let listeners = |bus: &Bus| bus.listeners.iter().filter_map(|it| it.who.listener()).collect::<Vec<_>>();
+        let mut closures: Vec<_> = self.state().buses.iter().flat_map(listeners).collect();
+        closures.sort_unstable();
+        closures
+    }
+
+    fn listen(world: &Arc<World<Self>>, listener: &Arc<Listener>, number: usize) -> Option<(Name, Name)> {
+        let mut state = world.side.state();
+        let bus = state.at(listener.bus)?;
+        let owner = match listener.verb {
+            Verb::OnWeak(place) => Some(state.owner(place)),
+            _ => None,
+        };
+        let name = state.add(bus, Who::Listener(number), listener, owner);
+        Some((name, name))
+    }
+
+    fn off_id(&self, bus: usize, id: Name) -> Option<bool> {
+        let mut state = self.state();
+        let bus = state.at(bus)?;
+        Some(id.bus == bus && state.remove(id))
+    }
+
+    fn off_all(&self, bus: usize) -> Option<usize> {
+        let mut state = self.state();
+        let bus = state.at(bus)?;
+        let all: Vec<_> = state.buses[bus].listeners.iter().map(|it| Name { bus, who: it.who }).collect();
+        Some(all.into_iter().filter(|name| state.remove(*name)).count())
+    }
+
+    fn count(&self, bus: usize, kind: Kind) -> Option<usize> {
+        let state = self.state();
+        let bus = state.at(bus)?;
+        let counts =
+            |it: &&Registered| it.listener.kind() == Some(kind) && it.counts() && !it.paused && state.has_owner(it);
+        Some(state.buses[bus].listeners.iter().filter(counts).count())
+    }
+
+    fn drop_owner(&self, owner: usize) {
+        let mut state = self.state();
+        if let Some(owner) = state.owner_places[owner].take() {
+            state.owners[owner] -= 1;
+        }
+    }
+
+    fn record(&self, bus: usize) -> Option<Name> {
+        let mut state = self.state();
+        let bus = state.at(bus)?;
+        let who = Who::Recorder(state.recorders.len());
+        state.recorders.push(Vec::new());
+        Some(state.add(bus, who, &Arc::new(on(Kind::A)), None))
+    }
+
+    fn recorded(&self, recorder: &Name) -> Vec<u32> {
+        match recorder.who {
+            Who::Recorder(recorder) => std::mem::take(&mut self.state().recorders[recorder]),
+            Who::Listener(_) => unreachable!("`record` made it"),
+        }
+    }
+
+    fn drop_recorder(&self, recorder: Name) {
+        self.state().remove(recorder);
+    }
+
+    fn off(&self, subscription: Name) -> bool {
+        self.state().remove(subscription)
+    }
+
+    fn off_and_wait(&self, subscription: Name) -> bool {
+        let mut state = self.state();
+        state.remove(subscription);
+        state.stack.iter().any(|frame| frame.bus == subscription.bus)
+    }
+
+    fn unsubscribe(&self, subscription: Name) {
+        self.state().remove(subscription);
+    }
+
+    fn detach(&self, subscription: Name) -> Name {
+        subscription
+    }
+
+    fn pause(&self, subscription: &Name) {
+        if let Some(listener) = self.state().find(*subscription) {
+            listener.paused = true;
+        }
+    }
+
+    fn resume(&self, subscription: &Name) {
+        let mut state = self.state();
+        let now = state.tick();
+        if let Some(listener) = state.find(*subscription)
+            && listener.paused
+        {
+            listener.paused = false;
+            listener.since = now;
+        }
+    }
+
+    fn is_active(&self, subscription: &Name) -> bool {
+        self.state().find(*subscription).is_some()
+    }
+
+    fn emit(world: &Arc<World<Self>>, bus: usize, kind: Kind, tag: u32) -> Option<Report<Name>> {
+        let bus = world.side.state().at(bus)?;
+        Some(emit(world, bus, kind, tag))
+    }
+
+    fn port(&self, bus: usize, kind: Kind) -> Option<NaivePort> {
+        let mut state = self.state();
+        let bus = state.at(bus)?;
+        state.buses[bus].keepers += 1;
+        Some(NaivePort { bus, kind })
+    }
+
+    fn clone_port(&self, port: &NaivePort) -> NaivePort {
+        self.state().buses[port.bus].keepers += 1;
+        NaivePort { ..*port }
+    }
+
+    fn emit_port(world: &Arc<World<Self>>, port: &NaivePort, tag: u32) -> Report<Name> {
+        emit(world, port.bus, port.kind, tag)
+    }
+
+    fn drop_port(&self, port: NaivePort) {
+        self.state().let_go(port.bus);
+    }
+}
+
+impl Naive {
+    /// To be let go of before the world is called, which may call back.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.try_lock().expect("the state is held over a call")
+    }
+}
+
+impl Who {
+    fn listener(self) -> Option<usize> {
+        match self {
+            Self::Listener(number) => Some(number),
+            Self::Recorder(_) => None,
+        }
+    }
+}
+
+impl Registered {
+    /// Whether its calls are counted as heard: not those of recorders and of listeners of every type.
+    fn counts(&self) -> bool {
+        self.listener.kind().is_some() && self.who.listener().is_some()
+    }
+}
+
+impl State {
+    fn at(&self, place: usize) -> Option<usize> {
+        self.places[place].filter(|bus| self.buses[*bus].keepers > 0)
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    fn let_go(&mut self, bus: usize) {
+        self.buses[bus].keepers -= 1;
+        if self.buses[bus].keepers == 0 {
+            self.buses[bus].listeners.clear();
+        }
+    }
+
+    fn add(&mut self, bus: usize, who: Who, listener: &Arc<Listener>, owner: Option<usize>) -> Name {
+        let since = self.tick();
+        let left = if listener.is_once() { Some(1) } else { listener.times };
+        let listener = Arc::clone(listener);
+        self.buses[bus].listeners.push(Registered { who, listener, since, paused: false, left, owner });
+        Name { bus, who }
+    }
+
+    fn find(&mut self, name: Name) -> Option<&mut Registered> {
+        self.buses[name.bus].listeners.iter_mut().find(|it| it.who == name.who)
+    }
+
+    fn remove(&mut self, name: Name) -> bool {
+        let bus = &mut self.buses[name.bus];
+        let Some(place) = bus.listeners.iter().position(|it| it.who == name.who) else { return false };
+        let removed = bus.listeners.remove(place);
+        bus.suppressed += u64::from(removed.listener.drops_badly);
+        true
+    }
+
+    fn owner(&mut self, place: usize) -> usize {
+        *self.owner_places[place].get_or_insert_with(|| {
+            self.owners.push(1);
+            self.owners.len() - 1
+        })
+    }
+
+    fn has_owner(&self, listener: &Registered) -> bool {
+        listener.owner.is_none_or(|owner| self.owners[owner] > 0)
+    }
+
+    /// An emission begins: its frame, when it began, and the listeners that may have a turn, then those that hear what nobody heard.
+    fn begin(&mut self, bus: usize, event: &Heard) -> (u64, Vec<Who>, Vec<Who>) {
+        let (kind, of_failure) = match event {
+            Heard::Event(kind, _) => (*kind, false),
+            Heard::Failure(_) => (Kind::Failures, true),
+        };
+        let id = self.emissions;
+        self.emissions += 1;
+        let origin = self.stack.last().map_or(id, |cause| cause.origin);
+        self.stack.push(Frame { bus, id, origin, of_failure });
+
+        let is_unheard = |it: &&Registered| it.listener.ear == Ear::Unheard;
+        let hears = |it: &&Registered| !is_unheard(it) && it.listener.kind().is_none_or(|hears| hears == kind);
+        let listeners = &self.buses[bus].listeners;
+        let mut turns: Vec<_> = listeners.iter().filter(hears).collect();
+        // Stable: among equals, the one that was added first.
+        turns.sort_by_key(|it| Reverse(it.listener.priority));
+        let turns = turns.into_iter().map(|it| it.who).collect();
+        let unheard = listeners.iter().filter(|it| is_unheard(it) && !of_failure).map(|it| it.who).collect();
+        (self.tick(), turns, unheard)
+    }
+
+    /// The listener, if an emission that began then may pick it.
+    fn may_pick(&mut self, name: Name, began: u64) -> Option<Registered> {
+        self.find(name).filter(|it| !it.paused && it.since < began).cloned()
+    }
+
+    /// One call of what is left to it.
+    fn claim(&mut self, name: Name) {
+        let Some(listener) = self.find(name) else { return };
+        if let Some(left) = &mut listener.left {
+            *left -= 1;
+            if *left == 0 {
+                self.remove(name);
+            }
+        }
+    }
+
+    fn scene(&self, listener: Name) -> Scene<usize, Name> {
+        let depth = self.stack.len();
+        let Frame { id, origin, .. } = self.stack[depth - 1];
+        let cause = depth.checked_sub(2).map(|cause| self.stack[cause].id);
+        Scene { listener, depth, id, cause, origin }
+    }
+}
+
+const NOBODY: Report<Name> = Report { heard: 0, failed: 0, deferred: 0, stopped_by: None };
+
+fn emit(world: &Arc<World<Naive>>, bus: usize, kind: Kind, tag: u32) -> Report<Name> {
+    let (depth, limit) = {
+        let mut state = world.side.state();
+        state.buses[bus].keepers += 1;
+        (state.stack.len(), state.buses[bus].max_depth)
+    };
+    let report = if depth < limit {
+        deliver(world, bus, &Heard::Event(kind, tag))
+    } else {
+        fail(world, bus, Failed { event: kind, by: None, cause: Why::TooDeep { limit } });
+        NOBODY
+    };
+    world.side.state().let_go(bus);
+    report
+}
+
+fn deliver(world: &Arc<World<Naive>>, bus: usize, event: &Heard) -> Report<Name> {
+    let mut report = NOBODY;
+    let (began, turns, unheard) = world.side.state().begin(bus, event);
+    take_turns(world, bus, event, began, &turns, &mut report);
+    if report.heard == 0 {
+        take_turns(world, bus, event, began, &unheard, &mut report);
+    }
+    world.side.state().stack.pop();
+    report
+}
+
+fn take_turns(
+    world: &Arc<World<Naive>>,
+    bus: usize,
+    event: &Heard,
+    began: u64,
+    turns: &[Who],
+    report: &mut Report<Name>,
+) {
+    for who in turns {
+        let name = Name { bus, who: *who };
+        if let Some(listener) = pick(world, name, event, began) {
+            let stops = call(world, name, &listener, event, report);
+            if stops {
+                report.stopped_by = Some(name);
+                return;
+            }
+        }
+    }
+}
+
+/// Admits: the filter, then the weak owner. Then claims.
+fn pick(world: &Arc<World<Naive>>, name: Name, event: &Heard, began: u64) -> Option<Registered> {
+    let listener = world.side.state().may_pick(name, began)?;
+    if !world.side.state().has_owner(&listener) {
+        world.side.state().remove(name);
+        return None;
+    }
+    if listener.listener.filter.is_some() && !asks(world, name, &listener, event) {
+        return None;
+    }
+    // The filter may have done anything.
+    let mut state = world.side.state();
+    let listener = state.may_pick(name, began)?;
+    if !state.has_owner(&listener) {
+        state.remove(name);
+        return None;
+    }
+    state.claim(name);
+    Some(listener)
+}
+
+fn asks(world: &Arc<World<Naive>>, name: Name, listener: &Registered, event: &Heard) -> bool {
+    let Who::Listener(number) = name.who else { return true };
+    match world.ask(number, event.clone()) {
+        Verdict::FilterPanics => {
+            let text = panic_text(number, Verdict::FilterPanics);
+            blame(world, name, listener, event, Why::Panic(Some(text)));
+            false
+        }
+        verdict => verdict == Verdict::Accepts,
+    }
+}
+
+/// Whether the listener stops the emission.
+fn call(
+    world: &Arc<World<Naive>>,
+    name: Name,
+    listener: &Registered,
+    event: &Heard,
+    report: &mut Report<Name>,
+) -> bool {
+    let number = match (name.who, event) {
+        (Who::Listener(number), _) => number,
+        (Who::Recorder(recorder), Heard::Event(_, tag)) => {
+            world.side.state().recorders[recorder].push(*tag);
+            return false;
+        }
+        (Who::Recorder(_), Heard::Failure(_)) => unreachable!("recorders hear `A`s"),
+    };
+    report.heard += usize::from(listener.counts());
+    hear(world, name, number, listener, event);
+    let why = match listener.listener.answer {
+        Answer::Nothing | Answer::Fine => return false,
+        Answer::Breaks | Answer::OkBreaks => return true,
+        Answer::Errs => Why::Error(number),
+        Answer::Panics => Why::Panic(Some(panic_text(number, Answer::Panics))),
+        Answer::PanicsMutely => Why::Panic(None),
+        Answer::PanicsTwice => {
+            world.side.state().buses[name.bus].suppressed += 1;
+            Why::Panic(None)
+        }
+    };
+    report.failed += usize::from(listener.counts());
+    blame(world, name, listener, event, why);
+    false
+}
+
+/// The owner is held while its listener is in the call.
+fn hear(world: &Arc<World<Naive>>, name: Name, number: usize, listener: &Registered, event: &Heard) {
+    let scene = {
+        let mut state = world.side.state();
+        if let Some(owner) = listener.owner {
+            state.owners[owner] += 1;
+        }
+        listener.listener.has_context().then(|| state.scene(name))
+    };
+    world.hear(number, event.clone(), scene);
+    if let Some(owner) = listener.owner {
+        world.side.state().owners[owner] -= 1;
+    }
+}
+
+fn blame(world: &Arc<World<Naive>>, name: Name, listener: &Registered, event: &Heard, cause: Why) {
+    let event = match event {
+        Heard::Event(kind, _) => *kind,
+        Heard::Failure(_) => Kind::Failures,
+    };
+    let by = name.who.listener().map(|number| Culprit {
+        listener: number,
+        name: listener.listener.name,
+        priority: listener.listener.priority,
+    });
+    fail(world, name.bus, Failed { event, by, cause });
+}
+
+/// To the listeners of failures, then to the error channel; below a delivery of a failure only to the error channel; below an error
+/// channel nowhere.
+fn fail(world: &Arc<World<Naive>>, bus: usize, failure: Failed) {
+    let (below_channel, below_failure, place) = {
+        let state = world.side.state();
+        (state.channels > 0, state.stack.iter().any(|frame| frame.of_failure), state.buses[bus].place)
+    };
+    if below_channel {
+        world.side.state().buses[bus].suppressed += 1;
+        return;
+    }
+    if !below_failure {
+        deliver(world, bus, &Heard::Failure(failure.clone()));
+    }
+    let error = match failure.cause {
+        Why::Error(listener) => Some(listener),
+        Why::Panic(_) | Why::TooDeep { .. } => None,
+    };
+    world.side.state().channels += 1;
+    let panics = world.fail(bus, place, failure, error);
+    let mut state = world.side.state();
+    state.channels -= 1;
+    state.buses[bus].suppressed += u64::from(panics);
+}

@@ -1,0 +1,9 @@
+// cure: consider borrowing here
+use hearken::Emitter;
+
+struct Order;
+
+fn main() {
+    let bus = Emitter::new(hearken::log);
+    bus.emit(Order);
+}
