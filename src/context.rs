@@ -14,6 +14,7 @@ use crate::raw::frame;
 pub(crate) struct Scene<'a, E> {
     pub(crate) emitter: &'a Emitter<E>,
     pub(crate) event: &'static str,
+    pub(crate) topic: Option<&'a str>,
     pub(crate) emitted_at: &'static Location<'static>,
     pub(crate) place: frame::Place,
 }
@@ -49,6 +50,11 @@ impl<'a, E> Context<'a, E> {
     #[inline]
     pub(crate) fn new(scene: &'a Scene<'a, E>, listener: ListenerId) -> Self {
         Self { scene, listener }
+    }
+
+    /// The topic that the event was emitted on, if it was emitted on one.
+    pub fn topic(&self) -> Option<&'a str> {
+        self.scene.topic
     }
 
     /// This emission's name.
@@ -91,6 +97,7 @@ impl<E> fmt::Debug for Context<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
             .field("event", &self.scene.event)
+            .field("topic", &self.topic())
             .field("id", &self.id())
             .field("cause", &self.cause())
             .field("origin", &self.origin())

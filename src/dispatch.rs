@@ -17,7 +17,7 @@ use crate::listener::{Admit, Reply, Spend};
 use crate::raw::frame;
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Chunk, Chunks, Entry};
-use crate::registry::{Channel, ListenerRef, Snapshot, broad_event};
+use crate::registry::{Channel, ListenerRef, Name, Snapshot, broad_event};
 
 /// Delivers the event now: what `emit` promises. `channel`, if the caller has it at hand.
 #[inline]
@@ -25,17 +25,19 @@ use crate::registry::{Channel, ListenerRef, Snapshot, broad_event};
 pub(crate) fn emit<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: Option<&Channel<T, E>>,
+    topic: Option<Name<'_>>,
     event: &T,
 ) -> Emission {
     let emitted_at = Location::caller();
     let bus = emitter.bus();
     if frame::depth() >= bus.max_depth {
         let cause = Cause::TooDeep { limit: bus.max_depth };
-        report(emitter, Failure::new(type_name::<T>(), None, emitted_at, cause));
+        let topic = topic.map(|topic| topic.text);
+        report(emitter, Failure::new(type_name::<T>(), topic, None, emitted_at, cause));
         return Emission::default();
     }
     let Some(channel) = channel.or_else(|| bus.registry.find::<T>()) else { return Emission::default() };
-    let emission = deliver(emitter, channel, event, emitted_at);
+    let emission = deliver(emitter, channel, topic, event, emitted_at);
     if let Some(failures) = frame::take_raised() {
         raise(&failures);
     }
@@ -67,7 +69,7 @@ pub(crate) fn report<E: Send + Sync + 'static>(emitter: &Emitter<E>, failure: Fa
         && let Some(channel) = bus.registry.find::<Failure<E>>()
     {
         // However deep it is: failures below this one go straight to the channel, so it ends here.
-        deliver(emitter, channel, &failure, failure.emitted_at());
+        deliver(emitter, channel, None, &failure, failure.emitted_at());
     }
     let _report = frame::begin_report();
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (bus.on_failure)(failure))) {
@@ -79,20 +81,37 @@ pub(crate) fn report<E: Send + Sync + 'static>(emitter: &Emitter<E>, failure: Fa
 fn deliver<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: &Channel<T, E>,
+    topic: Option<Name<'_>>,
     event: &T,
     emitted_at: &'static Location<'static>,
 ) -> Emission {
     let is_failure = TypeId::of::<T>() == TypeId::of::<Failure<E>>();
     let (place, _frame) = frame::begin_emission(emitter.bus().address(), is_failure);
     // Let go of before the frame: it may be the last to hold listeners that were removed meanwhile.
-    let snapshot = channel.snapshot(&emitter.bus().registry);
-    let Snapshot { own, any, unheard } = &*snapshot;
-    let scene = Scene { emitter, event: type_name::<T>(), emitted_at, place };
+    let mut snapshot = channel.snapshot(&emitter.bus().registry);
+    let resolved;
+    let narrowed = match topic {
+        Some(topic) if snapshot.is_narrow() => match snapshot.narrowed_to(topic) {
+            Some(narrowed) => Some(&**narrowed),
+            None => {
+                (snapshot, resolved) = channel.resolve(&emitter.bus().registry, topic);
+                Some(&*resolved)
+            }
+        },
+        _ => None,
+    };
+    let Snapshot { own, any, unheard, .. } = &*snapshot;
+    let scene = Scene { emitter, event: type_name::<T>(), topic: topic.map(|topic| topic.text), emitted_at, place };
     let mut delivery = Delivery::new(event, &scene);
-    if any.is_empty() {
-        delivery.run(|done| Entries::behind(own, done).map(Turn::Own));
-    } else {
-        delivery.run(|done| InOrder { own: Entries::behind(own, done), any: Entries::behind(any, done) });
+    match narrowed {
+        None if any.is_empty() => delivery.run(|done| Entries::behind(own, done).map(Turn::Own)),
+        Some(narrowed) if any.is_empty() && narrowed.any.is_empty() && own.is_empty() => {
+            delivery.run(|done| Entries::behind(&narrowed.own, done).map(Turn::Own));
+        }
+        _ => delivery.run(|done| InOrder {
+            own: [Some(own), narrowed.map(|narrowed| &narrowed.own)].map(|chunks| Entries::of(chunks, done)),
+            any: [Some(any), narrowed.map(|narrowed| &narrowed.any)].map(|chunks| Entries::of(chunks, done)),
+        }),
     }
     if delivery.heard == 0 && !unheard.is_empty() && !is_failure {
         delivery.run(|done| Entries::behind(unheard, done).map(Turn::Any));
@@ -274,8 +293,8 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
     }
 
     fn report_failure(&self, turn: Turn<'a, T, E>, cause: Cause<E>) {
-        let Scene { emitter, event, emitted_at, .. } = self.scene;
-        report(emitter, Failure::new(event, Some(turn.info(event)), emitted_at, cause));
+        let Scene { emitter, event, topic, emitted_at, .. } = *self.scene;
+        report(emitter, Failure::new(event, topic, Some(turn.info(event)), emitted_at, cause));
     }
 }
 
@@ -341,6 +360,10 @@ struct Entries<'a, V> {
 }
 
 impl<'a, V> Entries<'a, V> {
+    fn of(chunks: Option<&'a Chunks<V>>, done: Option<Key>) -> Self {
+        chunks.map_or(Self { chunks: [].iter(), entries: [].iter() }, |chunks| Self::behind(chunks, done))
+    }
+
     /// All of them, or those behind the one that is done.
     #[inline]
     fn behind(chunks: &'a Chunks<V>, done: Option<Key>) -> Self {
@@ -382,20 +405,30 @@ impl<'a, V> Iterator for Entries<'a, V> {
     }
 }
 
-/// The listeners of a type and those of every type, in their one order.
+/// The listeners of a type and those of every type, narrowed or not, in their one order.
 struct InOrder<'a, T, E> {
-    own: Entries<'a, ListenerRef<T, E>>,
-    any: Entries<'a, ListenerRef<dyn Any, E>>,
+    own: [Entries<'a, ListenerRef<T, E>>; 2],
+    any: [Entries<'a, ListenerRef<dyn Any, E>>; 2],
+}
+
+/// The list that goes next, and the key of its next entry.
+fn first<V>(lists: &mut [Entries<'_, V>; 2]) -> Option<(Key, usize)> {
+    let [left, right] = lists.each_mut().map(|list| list.peek().map(Entry::key));
+    match (left, right) {
+        (Some(left), Some(right)) if right < left => Some((right, 1)),
+        (None, right) => Some((right?, 1)),
+        (left, _) => Some((left?, 0)),
+    }
 }
 
 impl<'a, T, E> Iterator for InOrder<'a, T, E> {
     type Item = Turn<'a, T, E>;
 
     fn next(&mut self) -> Option<Turn<'a, T, E>> {
-        match (self.own.peek(), self.any.peek()) {
-            (Some(own), Some(any)) if any.key() < own.key() => self.any.next().map(Turn::Any),
-            (None, _) => self.any.next().map(Turn::Any),
-            _ => self.own.next().map(Turn::Own),
+        match (first(&mut self.own), first(&mut self.any)) {
+            (Some((own, _)), Some((any, list))) if any < own => self.any[list].next().map(Turn::Any),
+            (None, any) => self.any[any?.1].next().map(Turn::Any),
+            (Some((_, list)), _) => self.own[list].next().map(Turn::Own),
         }
     }
 }

@@ -1,25 +1,22 @@
 //! The bus's front: how one is made, and its verbs.
 
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
-use std::panic::Location;
-use std::sync::Arc;
 
-use crate::context::{AnyEvent, Context, Scene};
+use crate::context::{AnyEvent, Context};
 use crate::dispatch;
 use crate::emission::Emission;
 use crate::failure::{BoxError, Failure};
-use crate::flow::{Flow, IntoFlow};
+use crate::flow::IntoFlow;
 use crate::handle::{Bus, Emitter};
 use crate::id::ListenerId;
-use crate::listen::Listen;
-use crate::listener::{About, Closure, Slot};
+use crate::listen::{Listen, TopicRef, TopicsRef, add_broad};
 use crate::port::Port;
 use crate::record::Recorder;
 use crate::registry::{ANY, UNHEARD};
 use crate::subscription::Subscription;
+use crate::topic::{SEPARATOR, TopicError, can_separate};
 
 impl Emitter {
     /// A bus, and the error channel that all of its failures go to.
@@ -142,7 +139,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         &self,
         listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
     ) -> Subscription {
-        self.add_broad(ANY, listener)
+        add_broad(self, ANY, Vec::new(), listener)
     }
 
     /// Hears every event that nobody heard: whose emission counts no listener, now or deferred.
@@ -162,23 +159,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         &self,
         listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
     ) -> Subscription {
-        self.add_broad(UNHEARD, listener)
-    }
-
-    #[track_caller]
-    fn add_broad<R: IntoFlow<E>>(
-        &self,
-        home: u32,
-        listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
-    ) -> Subscription {
-        let call = move |event: &dyn Any, scene: &Scene<'_, E>, id| -> Flow<E> {
-            listener(&AnyEvent::new(event, Context::new(scene, id))).into_flow()
-        };
-        let about = About::new(self.weak_bus(), None, Location::caller());
-        let slot = Slot::new(home, about, Closure::new(call));
-        let control = Arc::downgrade(&slot);
-        let _clean_up = self.bus().clean_up();
-        Subscription::new(self.bus().registry.insert_broad(home, slot), control)
+        add_broad(self, UNHEARD, Vec::new(), listener)
     }
 
     /// Hears every failure, before the error channel gets it: failures are events too, and this is [`on`](Self::on) for `Failure<E>`.
@@ -191,6 +172,55 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         listener: impl Fn(&Failure<E>) -> R + Send + Sync + 'static,
     ) -> Subscription {
         self.on(listener)
+    }
+
+    /// A topic to emit on and to listen to. See [`TopicRef`].
+    ///
+    /// ```
+    /// struct Order(u32);
+    ///
+    /// let bus = hearken::Emitter::new(hearken::log);
+    /// let _hears = bus.topics("order.*").on(|order: &Order| println!("order {}", order.0));
+    /// assert_eq!(bus.topic("order.created").emit(&Order(7)).heard, 1);
+    /// assert_eq!(bus.topic("payment.made").emit(&Order(7)).heard, 0);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the name is no valid topic, with what is wrong with it: [`Topic`](crate::Topic) says what is valid. For names from outside, there
+    /// is [`try_topic`](Self::try_topic).
+    #[track_caller]
+    pub fn topic<'a>(&'a self, name: &'a str) -> TopicRef<'a, E> {
+        self.try_topic(name).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A pattern of topics to listen to. See [`TopicsRef`].
+    ///
+    /// # Panics
+    ///
+    /// If it is no valid pattern, with what is wrong with it: [`Pattern`](crate::Pattern) says what is valid. For patterns from outside,
+    /// there is [`try_topics`](Self::try_topics).
+    #[track_caller]
+    pub fn topics<'a>(&'a self, pattern: &'a str) -> TopicsRef<'a, E> {
+        self.try_topics(pattern).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// [`topic`](Self::topic), for names from outside.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the name, where, and what to do about it.
+    pub fn try_topic<'a>(&'a self, name: &'a str) -> Result<TopicRef<'a, E>, TopicError> {
+        TopicRef::new(self, name)
+    }
+
+    /// [`topics`](Self::topics), for patterns from outside.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the pattern, where, and what to do about it.
+    pub fn try_topics<'a>(&'a self, pattern: &'a str) -> Result<TopicsRef<'a, E>, TopicError> {
+        TopicsRef::new(self, pattern)
     }
 
     /// A listener with options: a priority, a name, a filter, a limit, an owner. See [`Listen`].
@@ -241,12 +271,12 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     #[inline]
     #[track_caller]
     pub fn emit<T: 'static>(&self, event: &T) -> Emission {
-        dispatch::emit(self, None, event)
+        dispatch::emit(self, None, None, event)
     }
 
     /// The right to emit `T`s, to give to a module that has no business listening. See [`Port`].
     pub fn port<T: 'static>(&self) -> Port<T, E> {
-        Port::new(self.clone())
+        Port::new(self.clone(), None)
     }
 
     /// Keeps every `T` that is emitted from now on, for a test to look at. See [`Recorder`].
@@ -271,6 +301,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
 pub struct Builder<E = BoxError> {
     max_depth: usize,
     leak_warning: Option<NonZeroUsize>,
+    separator: char,
     error: PhantomData<fn() -> E>,
 }
 
@@ -278,7 +309,7 @@ impl<E: Send + Sync + 'static> Builder<E> {
     /// The settings that a bus has unless told otherwise.
     #[expect(clippy::new_without_default, reason = "`Emitter::builder()` and this are ways enough")]
     pub fn new() -> Self {
-        Self { max_depth: 128, leak_warning: NonZeroUsize::new(1_000), error: PhantomData }
+        Self { max_depth: 128, leak_warning: NonZeroUsize::new(1_000), separator: SEPARATOR, error: PhantomData }
     }
 
     /// How many emissions may nest on a thread, the outermost included, all buses counted; 128 unless set. One more is not delivered but
@@ -306,9 +337,24 @@ impl<E: Send + Sync + 'static> Builder<E> {
         self
     }
 
+    /// What separates the segments of topics; `.` unless set. With `:`, topics look like `user:email:updated`.
+    ///
+    /// # Panics
+    ///
+    /// If it can't separate: `*`, a letter or digit, white space, a control character.
+    #[track_caller]
+    pub fn separator(mut self, separator: char) -> Self {
+        assert!(
+            can_separate(separator),
+            "{separator:?} can't separate segments: choose a sign that is no letter, digit, `*`, white space or control character"
+        );
+        self.separator = separator;
+        self
+    }
+
     /// The bus, and the error channel that all of its failures go to: see [`Emitter::new`].
     pub fn build(self, on_failure: impl Fn(Failure<E>) + Send + Sync + 'static) -> Emitter<E> {
-        Emitter::from_bus(Bus::new(self.max_depth, self.leak_warning, Box::new(on_failure)))
+        Emitter::from_bus(Bus::new(self.max_depth, self.leak_warning, self.separator, Box::new(on_failure)))
     }
 }
 
@@ -317,6 +363,7 @@ impl<E> fmt::Debug for Builder<E> {
         f.debug_struct("Builder")
             .field("max_depth", &self.max_depth)
             .field("leak_warning", &self.leak_warning)
+            .field("separator", &self.separator)
             .finish_non_exhaustive()
     }
 }

@@ -41,6 +41,7 @@ pub struct Failure<E = BoxError> {
 
 struct Inner<E> {
     event: &'static str,
+    topic: Option<Box<str>>,
     listener: Option<ListenerInfo>,
     emitted_at: &'static Location<'static>,
     cause: Cause<E>,
@@ -64,16 +65,22 @@ pub enum Cause<E = BoxError> {
 impl<E> Failure<E> {
     pub(crate) fn new(
         event: &'static str,
+        topic: Option<&str>,
         listener: Option<ListenerInfo>,
         emitted_at: &'static Location<'static>,
         cause: Cause<E>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { event, listener, emitted_at, cause }) }
+        Self { inner: Arc::new(Inner { event, topic: topic.map(Into::into), listener, emitted_at, cause }) }
     }
 
     /// The type of the event in question, as [`std::any::type_name`] spells it.
     pub fn event(&self) -> &'static str {
         self.inner.event
+    }
+
+    /// The topic that the event was emitted on, if it was emitted on one.
+    pub fn topic(&self) -> Option<&str> {
+        self.inner.topic.as_deref()
     }
 
     /// The listener that failed; `None` where none is to blame, as when a chain went too deep.
@@ -136,12 +143,16 @@ impl<E> Clone for Cause<E> {
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { event, listener, emitted_at, cause } = &*self.inner;
+        let Inner { event, topic, listener, emitted_at, cause } = &*self.inner;
         if let Some(listener) = listener {
             let verb = if matches!(cause, Cause::Panic(_)) { "panicked" } else { "failed" };
             write!(f, "{listener} {verb} on ")?;
         }
-        write!(f, "{event} (emitted at {}): ", Place(emitted_at))?;
+        f.write_str(event)?;
+        if let Some(topic) = topic {
+            write!(f, " at {topic:?}")?;
+        }
+        write!(f, " (emitted at {}): ", Place(emitted_at))?;
         write!(OneLine(f), "{cause}")
     }
 }
@@ -179,9 +190,10 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
 
 impl<E> fmt::Debug for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { event, listener, emitted_at, cause } = &*self.inner;
+        let Inner { event, topic, listener, emitted_at, cause } = &*self.inner;
         f.debug_struct("Failure")
             .field("event", event)
+            .field("topic", topic)
             .field("listener", listener)
             .field("emitted_at", &format_args!("{}", Place(emitted_at)))
             .field("cause", cause)

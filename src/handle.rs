@@ -50,9 +50,10 @@ impl<E: Send + Sync + 'static> Bus<E> {
     pub(crate) fn new(
         max_depth: usize,
         leak_warning: Option<NonZeroUsize>,
+        separator: char,
         on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>,
     ) -> Self {
-        Self { registry: Registry::new(leak_warning), on_failure, max_depth, suppressed: AtomicU64::new(0) }
+        Self { registry: Registry::new(leak_warning, separator), on_failure, max_depth, suppressed: AtomicU64::new(0) }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::id::ListenerId;
+use crate::topic::Pattern;
 
 /// Who a listener is: what it hears, where in the source it was added, and what it is called.
 ///
@@ -15,6 +16,8 @@ pub struct ListenerInfo {
     pub id: ListenerId,
     /// The type it hears, as [`std::any::type_name`] spells it; `any event` and `unheard events` for listeners of every type.
     pub event: &'static str,
+    /// The patterns it narrowed itself to; none if it hears events on whatever topic, or on none.
+    pub topics: Vec<Pattern>,
     /// Its priority; higher ones are called first.
     pub priority: i32,
     /// What [`Listen::named`](crate::Listen::named) called it.

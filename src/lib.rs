@@ -21,6 +21,7 @@ mod record;
 mod registry;
 mod subscription;
 mod sync;
+mod topic;
 
 pub use channels::{ignore, log, panic};
 pub use context::{AnyEvent, Context};
@@ -31,7 +32,8 @@ pub use flow::IntoFlow;
 pub use handle::{Emitter, WeakEmitter};
 pub use id::{EmissionId, ListenerId};
 pub use info::ListenerInfo;
-pub use listen::Listen;
+pub use listen::{Listen, TopicRef, TopicsRef};
 pub use port::Port;
 pub use record::Recorder;
 pub use subscription::{Subscription, WouldDeadlock};
+pub use topic::{Pattern, Topic, TopicError};

@@ -1,11 +1,14 @@
 //! Choosing what to hear, and how.
 
+use std::any::Any;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::context::{Context, Scene};
+use crate::context::{AnyEvent, Context, Scene};
+use crate::dispatch;
+use crate::emission::Emission;
 use crate::failure::BoxError;
 use crate::flow::{Flow, IntoFlow};
 use crate::handle::Emitter;
@@ -14,10 +17,13 @@ use crate::policy::filter::{Filter, Filtered};
 use crate::policy::silent::Silent;
 use crate::policy::times::Times;
 use crate::policy::weak::Owned;
+use crate::port::Port;
+use crate::raw::roll::Chunks;
 use crate::record::Recorder;
-use crate::registry::ListenerRef;
+use crate::registry::{ANY, ListenerRef, Name};
 use crate::subscription::Subscription;
 use crate::sync::Mutex;
+use crate::topic::{Pattern, Topic, TopicError};
 
 /// A listener in the making: options first, then one of `on`, `on_with`, `once`, `once_with`, `on_weak`, `record`.
 ///
@@ -50,11 +56,29 @@ pub struct Listen<'a, T, E = BoxError> {
     name: Option<&'static str>,
     times: Option<NonZeroU64>,
     filters: Vec<Filter<T>>,
+    patterns: Vec<Pattern>,
+    /// The topic it was begun from, if it was begun from one.
+    topic: Option<Name<'a>>,
 }
 
 impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     pub(crate) fn new(emitter: &'a Emitter<E>) -> Self {
-        Self { emitter, priority: 0, name: None, times: None, filters: Vec::new() }
+        Self { emitter, priority: 0, name: None, times: None, filters: Vec::new(), patterns: Vec::new(), topic: None }
+    }
+
+    /// Narrows it to the events emitted on a topic that matches this pattern. With several patterns, on a topic that matches any of them;
+    /// an event is heard once, however many match.
+    ///
+    /// # Panics
+    ///
+    /// If it is no valid pattern: see [`Emitter::topics`].
+    #[track_caller]
+    pub fn topics(mut self, pattern: &str) -> Self {
+        let pattern = parse_pattern(self.emitter, pattern).unwrap_or_else(|error| panic!("{error}"));
+        if !self.patterns.contains(&pattern) {
+            self.patterns.push(pattern);
+        }
+        self
     }
 
     /// Its place in the order: higher ones are called first. 0 unless set.
@@ -183,20 +207,30 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         })
     }
 
-    /// How many listeners an emit of `T` would call, filters aside: those that are not paused and whose owner lives.
+    /// How many listeners an emit of `T` would call, on the topic if it was begun from one ([`TopicRef`]); filters aside: those that are not
+    /// paused and whose owner lives.
     ///
-    /// Listeners of every type and recorders don't count, as in [`Emission::heard`](crate::Emission::heard). The options set
-    /// before don't matter.
+    /// Narrowed to patterns, it is how many of them are registered on these very patterns. Listeners of every type and recorders don't count,
+    /// as in [`Emission::heard`](crate::Emission::heard). The other options set before don't matter.
     pub fn count(self) -> usize {
         let bus = self.emitter.bus();
         let _clean_up = bus.clean_up();
         let Some(channel) = bus.registry.find::<T>() else { return 0 };
-        let snapshot = channel.snapshot(&bus.registry);
         let would_hear = |listener: &ListenerRef<T, E>| {
             let word = listener.gate().word();
             !word.is_off() && !word.is_paused() && !word.is_silent() && listener.is_present()
         };
-        snapshot.own.iter().flat_map(|chunk| chunk.iter()).filter(|entry| would_hear(&entry.value)).count()
+        let count = |chunks: &Chunks<ListenerRef<T, E>>| {
+            chunks.iter().flat_map(|chunk| chunk.iter()).filter(|entry| would_hear(&entry.value)).count()
+        };
+        match self.topic {
+            None if !self.patterns.is_empty() => channel.count_on(&self.patterns, would_hear),
+            None => count(&channel.snapshot(&bus.registry).own),
+            Some(topic) => {
+                let (snapshot, narrowed) = channel.resolve(&bus.registry, topic);
+                count(&snapshot.own) + count(&narrowed.own)
+            }
+        }
     }
 
     #[track_caller]
@@ -221,13 +255,35 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     }
 
     fn insert(self, hear: impl Hear<T, E> + 'static, added_at: &'static Location<'static>) -> Subscription {
-        let Self { emitter, priority, name, .. } = self;
+        let Self { emitter, priority, name, patterns, .. } = self;
         let channel = emitter.bus().registry.channel::<T>();
-        let slot = Slot::new(channel.home, About::new(emitter.weak_bus(), name, added_at), hear);
+        let slot = Slot::new(channel.home, About::new(emitter.weak_bus(), name, patterns, added_at), hear);
         let control = Arc::downgrade(&slot);
         let _clean_up = emitter.bus().clean_up();
         Subscription::new(channel.insert(priority, slot), control)
     }
+}
+
+fn parse_pattern<E>(emitter: &Emitter<E>, pattern: &str) -> Result<Pattern, TopicError> {
+    Pattern::parse_with(pattern, emitter.bus().registry.separator)
+}
+
+/// Adds a listener of every type, narrowed to these patterns if there are any.
+#[track_caller]
+pub(crate) fn add_broad<E: Send + Sync + 'static, R: IntoFlow<E>>(
+    emitter: &Emitter<E>,
+    home: u32,
+    patterns: Vec<Pattern>,
+    listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
+) -> Subscription {
+    let call = move |event: &dyn Any, scene: &Scene<'_, E>, id| -> Flow<E> {
+        listener(&AnyEvent::new(event, Context::new(scene, id))).into_flow()
+    };
+    let about = About::new(emitter.weak_bus(), None, patterns, Location::caller());
+    let slot = Slot::new(home, about, Closure::new(call));
+    let control = Arc::downgrade(&slot);
+    let _clean_up = emitter.bus().clean_up();
+    Subscription::new(emitter.bus().registry.insert_broad(home, slot), control)
 }
 
 fn event_name<T>() -> &'static str {
@@ -242,6 +298,178 @@ impl<T, E> fmt::Debug for Listen<'_, T, E> {
             .field("name", &self.name)
             .field("times", &self.times)
             .field("filters", &self.filters.len())
+            .field("patterns", &self.patterns)
             .finish_non_exhaustive()
+    }
+}
+
+/// A topic of a bus, to emit on and to listen to.
+///
+/// From [`Emitter::topic`]; a copy is two pointers and a hash. It has the verbs of the bus, so one set of names serves everywhere.
+///
+/// ```
+/// struct Order(u32);
+///
+/// let bus = hearken::Emitter::new(hearken::log);
+/// let created = bus.topic("order.created");
+/// let _hears = created.on(|order: &Order| println!("order {}", order.0));
+/// assert_eq!(created.emit(&Order(7)).heard, 1);
+/// assert_eq!(bus.emit(&Order(7)).heard, 0, "it has no topic, so it matches none");
+/// ```
+///
+/// # Cost
+///
+/// Emitting on a topic that came before looks its listeners up by one hash of its text, which was computed when this was made; on a new
+/// topic it walks the patterns, under a short lock. Hold a [`port`](Self::port) in a hot loop.
+pub struct TopicRef<'a, E = BoxError> {
+    emitter: &'a Emitter<E>,
+    name: Name<'a>,
+}
+
+/// A pattern of a bus's topics, to listen to. There is no `emit`: an event is emitted on a topic, not on a pattern.
+///
+/// From [`Emitter::topics`]; a copy is two pointers and a length.
+///
+/// ```
+/// let bus = hearken::Emitter::new(hearken::log);
+/// let _audit = bus.topics("order.**").on_any(|event| {
+///     println!("{} at {:?}", event.type_name(), event.context().topic());
+/// });
+/// bus.topic("order.created").emit(&7_u32);
+/// ```
+pub struct TopicsRef<'a, E = BoxError> {
+    emitter: &'a Emitter<E>,
+    pattern: &'a str,
+}
+
+impl<'a, E: Send + Sync + 'static> TopicRef<'a, E> {
+    pub(crate) fn new(emitter: &'a Emitter<E>, name: &'a str) -> Result<Self, TopicError> {
+        Topic::check(name, emitter.bus().registry.separator)?;
+        Ok(Self { emitter, name: emitter.bus().registry.name(name) })
+    }
+
+    /// Delivers the event now to everybody who listens for `T` on whatever topic, and to those who narrowed themselves to patterns that match
+    /// this one: [`Emitter::emit`].
+    #[inline]
+    #[track_caller]
+    pub fn emit<T: 'static>(self, event: &T) -> Emission {
+        dispatch::emit(self.emitter, None, Some(self.name), event)
+    }
+
+    /// The right to emit `T`s on this topic. See [`Port`].
+    pub fn port<T: 'static>(self) -> Port<T, E> {
+        Port::new(self.emitter.clone(), Some(self.name))
+    }
+
+    /// A listener with options, narrowed to this topic. See [`Listen`].
+    pub fn listen<T: 'static>(self) -> Listen<'a, T, E> {
+        Listen { patterns: self.patterns(), topic: Some(self.name), ..Listen::new(self.emitter) }
+    }
+
+    fn patterns(self) -> Vec<Pattern> {
+        vec![Pattern::known(self.name.text, self.emitter.bus().registry.separator)]
+    }
+}
+
+impl<'a, E: Send + Sync + 'static> TopicsRef<'a, E> {
+    pub(crate) fn new(emitter: &'a Emitter<E>, pattern: &'a str) -> Result<Self, TopicError> {
+        Pattern::check(pattern, emitter.bus().registry.separator)?;
+        Ok(Self { emitter, pattern })
+    }
+
+    /// A listener with options, narrowed to this pattern. See [`Listen`].
+    pub fn listen<T: 'static>(self) -> Listen<'a, T, E> {
+        Listen { patterns: self.patterns(), ..Listen::new(self.emitter) }
+    }
+
+    fn patterns(self) -> Vec<Pattern> {
+        vec![Pattern::known(self.pattern, self.emitter.bus().registry.separator)]
+    }
+}
+
+/// The verbs for listening that a topic and a pattern share.
+macro_rules! listening {
+    ($type:ident) => {
+        impl<E: Send + Sync + 'static> $type<'_, E> {
+            /// Hears every such event of type `T`: [`Emitter::on`].
+            #[track_caller]
+            pub fn on<T: 'static, R: IntoFlow<E>>(
+                self,
+                listener: impl Fn(&T) -> R + Send + Sync + 'static,
+            ) -> Subscription {
+                self.listen().on(listener)
+            }
+
+            /// Hears every such event of type `T`, and its emission: [`Emitter::on_with`].
+            #[track_caller]
+            pub fn on_with<T: 'static, R: IntoFlow<E>>(
+                self,
+                listener: impl Fn(&T, &Context<'_, E>) -> R + Send + Sync + 'static,
+            ) -> Subscription {
+                self.listen().on_with(listener)
+            }
+
+            /// Hears the next such event of type `T`: [`Emitter::once`].
+            #[track_caller]
+            pub fn once<T: 'static, R: IntoFlow<E>>(
+                self,
+                listener: impl FnOnce(&T) -> R + Send + 'static,
+            ) -> Subscription {
+                self.listen().once(listener)
+            }
+
+            /// Hears the next such event of type `T`, and its emission: [`Emitter::once_with`].
+            #[track_caller]
+            pub fn once_with<T: 'static, R: IntoFlow<E>>(
+                self,
+                listener: impl FnOnce(&T, &Context<'_, E>) -> R + Send + 'static,
+            ) -> Subscription {
+                self.listen().once_with(listener)
+            }
+
+            /// Hears every such event of every type: [`Emitter::on_any`].
+            #[track_caller]
+            pub fn on_any<R: IntoFlow<E>>(
+                self,
+                listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
+            ) -> Subscription {
+                add_broad(self.emitter, ANY, self.patterns(), listener)
+            }
+
+            /// Keeps every such event of type `T`, for a test to look at: [`Emitter::record`].
+            #[track_caller]
+            pub fn record<T: Clone + Send + 'static>(self) -> Recorder<T> {
+                self.listen().record()
+            }
+        }
+
+        impl<E> Clone for $type<'_, E> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<E> Copy for $type<'_, E> {}
+
+        impl<E> fmt::Debug for $type<'_, E> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:?})", stringify!($type), self.text())
+            }
+        }
+    };
+}
+
+listening!(TopicRef);
+listening!(TopicsRef);
+
+impl<'a, E> TopicRef<'a, E> {
+    fn text(&self) -> &'a str {
+        self.name.text
+    }
+}
+
+impl<'a, E> TopicsRef<'a, E> {
+    fn text(&self) -> &'a str {
+        self.pattern
     }
 }

@@ -12,6 +12,7 @@ use crate::info::ListenerInfo;
 use crate::raw::gate::Gate;
 use crate::raw::roll::Mark;
 use crate::sync::{Condvar, Mutex};
+use crate::topic::Pattern;
 
 /// A listener of `T`s, or of every type for `dyn Any`, as lists hold it and dispatch sees it.
 ///
@@ -117,6 +118,8 @@ pub(crate) struct About<E> {
 #[derive(Default)]
 struct Rare {
     name: Option<&'static str>,
+    /// To which patterns it narrowed itself, each once.
+    topics: Box<[Pattern]>,
     /// For who waits until this listener is gone.
     gone: Arc<Latch>,
 }
@@ -125,18 +128,26 @@ impl<E> About<E> {
     pub(crate) fn new(
         bus: Weak<Bus<E>>,
         name: Option<&'static str>,
+        topics: Vec<Pattern>,
         registered_at: &'static Location<'static>,
     ) -> Self {
-        let rare = match name {
-            Some(_) => Box::new(Rare { name, gone: Arc::default() }).into(),
-            None => OnceLock::new(),
+        let rare = if name.is_none() && topics.is_empty() {
+            OnceLock::new()
+        } else {
+            Box::new(Rare { name, topics: topics.into(), gone: Arc::default() }).into()
         };
         Self { registered_at, bus, rare }
     }
 
     pub(crate) fn info(&self, id: ListenerId, event: &'static str) -> ListenerInfo {
         let name = self.rare.get().and_then(|rare| rare.name);
-        ListenerInfo { id, event, priority: id.key().priority(), name, registered_at: self.registered_at }
+        let (topics, priority) = (self.topics().to_vec(), id.key().priority());
+        ListenerInfo { id, event, topics, priority, name, registered_at: self.registered_at }
+    }
+
+    /// The patterns to which it narrowed itself; none if it hears events on whatever topic.
+    pub(crate) fn topics(&self) -> &[Pattern] {
+        self.rare.get().map_or(&[], |rare| &rare.topics)
     }
 
     /// Opens when the listener is gone.

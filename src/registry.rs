@@ -6,16 +6,23 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use hashbrown::DefaultHashBuilder;
+
 use crate::id::{Key, ListenerId};
 use crate::listener::Listener;
-use crate::raw::roll::{Chunks, Entry, Mark, Roll};
+use crate::raw::roll::{Chunk, Chunks, Entry, Mark, Roll};
+use crate::raw::sights::Sights;
 use crate::raw::snapshot::{Cell, Loaded};
+use crate::raw::table::Table;
+use crate::raw::trie::Trie;
 use crate::raw::types::TypeTable;
 use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::topic::Pattern;
 
 pub(crate) type ListenerRef<T, E> = Arc<dyn Listener<T, E>>;
 
@@ -29,9 +36,15 @@ pub(crate) struct Channel<T: ?Sized, E> {
 }
 
 struct Book<T: ?Sized, E> {
-    roll: Roll<ListenerRef<T, E>>,
+    /// Who hears events on whatever topic, or on none.
+    wide: Roll<ListenerRef<T, E>>,
+    /// Who narrowed themselves to patterns, and the same by each of these.
+    narrow: Roll<ListenerRef<T, E>>,
+    by_pattern: Trie<Roll<ListenerRef<T, E>>>,
     /// Whether the cell holds a snapshot.
     is_published: bool,
+    /// The topics that were resolved lately.
+    sights: Sights,
     /// With how many listeners to suspect a leak; taken when that was said.
     crowd: Option<NonZeroUsize>,
 }
@@ -41,6 +54,25 @@ pub(crate) struct Snapshot<T: ?Sized, E> {
     pub(crate) own: Chunks<ListenerRef<T, E>>,
     pub(crate) any: Chunks<ListenerRef<dyn Any, E>>,
     pub(crate) unheard: Chunks<ListenerRef<dyn Any, E>>,
+    /// Who is narrowed to topics, by topics that came more than once; none if nobody is. Goes with the snapshot, so it keeps nobody
+    /// who left, and knows everybody who came.
+    topics: Option<Box<Table<Arc<str>, Arc<Narrowed<T, E>>>>>,
+}
+
+/// Who narrowed themselves to patterns that match one topic.
+pub(crate) struct Narrowed<T: ?Sized, E> {
+    pub(crate) own: Chunks<ListenerRef<T, E>>,
+    pub(crate) any: Chunks<ListenerRef<dyn Any, E>>,
+}
+
+/// How many topics a snapshot remembers. One more, and it is made anew.
+const TOPICS: usize = 24_576;
+
+/// A valid topic, and its hash in this registry.
+#[derive(Clone, Copy)]
+pub(crate) struct Name<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) hash: u64,
 }
 
 /// A channel of whatever type.
@@ -59,10 +91,84 @@ pub(crate) trait AnyChannel<E>: Any + Send + Sync {
     fn note(&self, key: Key);
 }
 
+impl<T: ?Sized, E> Book<T, E> {
+    fn new(crowd: Option<NonZeroUsize>) -> Self {
+        Self {
+            wide: Roll::new(),
+            narrow: Roll::new(),
+            by_pattern: Trie::new(),
+            is_published: false,
+            sights: Sights::new(),
+            crowd,
+        }
+    }
+
+    fn insert(&mut self, entry: Entry<ListenerRef<T, E>>) {
+        if entry.value.about().topics().is_empty() {
+            return self.wide.insert(entry);
+        }
+        for pattern in entry.value.about().topics() {
+            self.by_pattern.get_or_insert_with(pattern, Roll::new).insert(entry.clone());
+        }
+        self.narrow.insert(entry);
+    }
+
+    fn get(&self, key: Key) -> Option<&Entry<ListenerRef<T, E>>> {
+        self.wide.get(key).or_else(|| self.narrow.get(key))
+    }
+
+    fn remove(&mut self, key: Key) -> Option<ListenerRef<T, E>> {
+        if let Some(removed) = self.wide.remove(key) {
+            return Some(removed);
+        }
+        let removed = self.narrow.remove(key)?;
+        for pattern in removed.about().topics() {
+            if let Some(roll) = self.by_pattern.get_mut(pattern) {
+                roll.remove(key);
+                if roll.len() == 0 {
+                    self.by_pattern.remove(pattern);
+                }
+            }
+        }
+        Some(removed)
+    }
+
+    fn note(&mut self, key: Key) {
+        let word = |listener: &ListenerRef<T, E>| listener.gate().word().plain();
+        self.wide.note(key, word);
+        self.narrow.note(key, word);
+        if let Some(entry) = self.narrow.get(key) {
+            for pattern in entry.value.about().topics() {
+                if let Some(roll) = self.by_pattern.get_mut(pattern) {
+                    roll.note(key, word);
+                }
+            }
+        }
+    }
+
+    /// Who narrowed themselves to patterns that match this topic, in order, each once.
+    fn narrowed_to(&mut self, topic: &str, separator: char) -> Chunks<ListenerRef<T, E>> {
+        let mut found: Chunk<ListenerRef<T, E>> = Chunk::new();
+        let mut patterns = 0;
+        self.by_pattern.visit(topic, topic.split(separator), |roll| {
+            found.extend(roll.chunks().iter().flat_map(|chunk| chunk.iter().cloned()));
+            patterns += 1;
+        });
+        if patterns > 1 {
+            found.sort_unstable_by_key(Entry::key);
+            found.dedup_by_key(|entry| entry.key());
+        }
+        if found.is_empty() { Chunks::new() } else { Chunks::from_iter([Arc::new(found)]) }
+    }
+
+    fn is_narrow(&self) -> bool {
+        self.narrow.len() != 0
+    }
+}
+
 impl<T: ?Sized, E> Channel<T, E> {
     fn new(home: u32, event: &'static str, crowd: Option<NonZeroUsize>) -> Self {
-        let book = Book { roll: Roll::new(), is_published: false, crowd };
-        Self { home, event, book: Mutex::new(book), snapshot: Cell::empty() }
+        Self { home, event, book: Mutex::new(Book::new(crowd)), snapshot: Cell::empty() }
     }
 
     /// Runs under the lock, so it may not run user code; what it returns is dropped by the caller, outside.
@@ -76,9 +182,9 @@ impl<T: ?Sized, E> Channel<T, E> {
         let noted = value.gate().word().plain();
         let ((key, crowd), _stale) = self.change(|book| {
             let key = Key::next(priority);
-            book.roll.insert(Entry { mark: Mark::new(key, noted), value });
-            let is_crowd = book.crowd.take_if(|crowd| book.roll.len() > crowd.get()).is_some();
-            (key, is_crowd.then(|| book.roll.chunks()))
+            book.insert(Entry { mark: Mark::new(key, noted), value });
+            let is_crowd = book.crowd.take_if(|crowd| book.wide.len() + book.narrow.len() > crowd.get()).is_some();
+            (key, is_crowd.then(|| [book.wide.chunks(), book.narrow.chunks()]))
         });
         if let Some(crowd) = crowd {
             self.suspect_a_leak(&crowd);
@@ -88,10 +194,10 @@ impl<T: ?Sized, E> Channel<T, E> {
 
     /// Says who they are, by the places in the source that added them, most first.
     #[cold]
-    fn suspect_a_leak(&self, crowd: &Chunks<ListenerRef<T, E>>) {
+    fn suspect_a_leak(&self, crowd: &[Chunks<ListenerRef<T, E>>; 2]) {
         let mut places = HashMap::new();
         let mut listeners = 0;
-        for entry in crowd.iter().flat_map(|chunk| chunk.iter()) {
+        for entry in crowd.iter().flatten().flat_map(|chunk| chunk.iter()) {
             let place = entry.value.about().registered_at;
             *places.entry((place.file(), place.line())).or_insert(0_usize) += 1;
             listeners += 1;
@@ -108,58 +214,116 @@ impl<T: ?Sized, E> Channel<T, E> {
         );
     }
 
-    fn chunks(&self) -> Chunks<ListenerRef<T, E>> {
-        self.book.lock().roll.chunks()
+    /// How many of these there are that are registered on any of these very patterns.
+    pub(crate) fn count_on(&self, patterns: &[Pattern], counts: impl Fn(&ListenerRef<T, E>) -> bool) -> usize {
+        let listeners: Vec<_> = {
+            let mut book = self.book.lock();
+            let rolls = patterns.iter().filter_map(|pattern| Some(book.by_pattern.get_mut(pattern)?.chunks()));
+            rolls.flatten().collect()
+        };
+        let counted = listeners.iter().flat_map(|chunk| chunk.iter()).filter(|entry| counts(&entry.value));
+        counted.map(Entry::key).collect::<HashSet<_>>().len()
     }
+}
 
+impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
     #[inline]
     pub(crate) fn snapshot(&self, registry: &Registry<E>) -> Loaded<Snapshot<T, E>> {
-        self.snapshot.load().unwrap_or_else(|| self.publish(registry))
+        self.snapshot.load().unwrap_or_else(|| self.publish(&mut self.book.lock(), registry))
     }
 
+    /// The snapshot in the cell, made if need be.
     #[cold]
-    fn publish(&self, registry: &Registry<E>) -> Loaded<Snapshot<T, E>> {
-        let mut book = self.book.lock();
+    fn publish(&self, book: &mut Book<T, E>, registry: &Registry<E>) -> Loaded<Snapshot<T, E>> {
         if let Some(snapshot) = self.snapshot.load() {
             return snapshot;
         }
         // Under this lock: who changes the listeners of every type invalidates afterwards, and waits here.
-        let (any, unheard) = (registry.any.chunks(), registry.unheard.chunks());
+        let (any, is_any_narrow) = {
+            let any = registry.any.book.lock();
+            (any.wide.chunks(), any.is_narrow())
+        };
+        let unheard = registry.unheard.book.lock().wide.chunks();
+        let topics = (book.is_narrow() || is_any_narrow).then(|| Box::new(Table::new()));
         book.is_published = true;
-        self.snapshot.fill(Snapshot { own: book.roll.chunks(), any, unheard })
+        self.snapshot.fill(Snapshot { own: book.wide.chunks(), any, unheard, topics })
+    }
+
+    /// Who narrowed themselves to this topic, together with the snapshot in force: for a topic that the snapshot doesn't know.
+    #[cold]
+    pub(crate) fn resolve(
+        &self,
+        registry: &Registry<E>,
+        topic: Name<'_>,
+    ) -> (Loaded<Snapshot<T, E>>, Arc<Narrowed<T, E>>) {
+        let mut book = self.book.lock();
+        let snapshot = self.publish(&mut book, registry);
+        if let Some(narrowed) = snapshot.narrowed_to(topic) {
+            let narrowed = Arc::clone(narrowed);
+            return (snapshot, narrowed);
+        }
+        let own = book.narrowed_to(topic.text, registry.separator);
+        let any = registry.any.book.lock().narrowed_to(topic.text, registry.separator);
+        let narrowed = Arc::new(Narrowed { own, any });
+        let mut _stale = None;
+        if let Some(topics) = &snapshot.topics
+            && book.sights.is_second(topic.hash)
+        {
+            if topics.len() < TOPICS {
+                topics.add(topic.hash, topic.text.into(), Arc::clone(&narrowed));
+            } else {
+                book.is_published = false;
+                _stale = self.snapshot.take();
+            }
+        }
+        drop(book);
+        (snapshot, narrowed)
     }
 }
 
-impl<T: ?Sized + 'static, E: 'static> AnyChannel<E> for Channel<T, E> {
+impl<T: ?Sized, E> Snapshot<T, E> {
+    /// Whether anybody is narrowed to topics.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.topics.is_some()
+    }
+
+    /// Who narrowed themselves to this topic, if the snapshot knows it already.
+    #[inline]
+    pub(crate) fn narrowed_to(&self, topic: Name<'_>) -> Option<&Arc<Narrowed<T, E>>> {
+        self.topics.as_ref()?.get(topic.hash, |text| **text == *topic.text)
+    }
+}
+
+impl<T: ?Sized + 'static, E: Send + Sync + 'static> AnyChannel<E> for Channel<T, E> {
     fn invalidate(&self) {
         self.change(|_| ());
     }
 
     fn remove(&self, key: Key) {
-        self.change(|book| book.roll.remove(key));
+        self.change(|book| book.remove(key));
     }
 
     fn off(&self, key: Key) -> bool {
         let (removed, _stale) = self.change(|book| {
-            let closed = book.roll.get(key).is_some_and(|entry| entry.value.gate().close());
-            if closed { book.roll.remove(key) } else { None }
+            let closed = book.get(key).is_some_and(|entry| entry.value.gate().close());
+            if closed { book.remove(key) } else { None }
         });
         removed.is_some()
     }
 
     fn off_all(&self) -> usize {
         let (removed, _stale) = self.change(|book| {
-            let chunks = book.roll.clear();
-            let closed =
-                chunks.iter().flat_map(|chunk| chunk.iter()).filter(|entry| entry.value.gate().close()).count();
-            (chunks, closed)
+            let all = [book.wide.clear(), book.narrow.clear()];
+            let entries = all.iter().flatten().flat_map(|chunk| chunk.iter());
+            let closed = entries.filter(|entry| entry.value.gate().close()).count();
+            (closed, all, book.by_pattern.clear())
         });
-        removed.1
+        removed.0
     }
 
     fn note(&self, key: Key) {
         // The word is read under the lock: of two who resume at once, the last to note has seen both.
-        self.change(|book| book.roll.note(key, |listener| listener.gate().word().plain()));
+        self.change(|book| book.note(key));
     }
 }
 
@@ -172,6 +336,9 @@ pub(crate) struct Registry<E> {
     has_broad: AtomicBool,
     /// With how many listeners a channel suspects a leak.
     crowd: Option<NonZeroUsize>,
+    /// What separates the segments of topics.
+    pub(crate) separator: char,
+    hasher: DefaultHashBuilder,
 }
 
 /// The numbers of the channels that every registry has. A type's is its number in the table and these.
@@ -189,13 +356,15 @@ pub(crate) fn broad_event(id: ListenerId) -> &'static str {
 }
 
 impl<E: Send + Sync + 'static> Registry<E> {
-    pub(crate) fn new(crowd: Option<NonZeroUsize>) -> Self {
+    pub(crate) fn new(crowd: Option<NonZeroUsize>, separator: char) -> Self {
         Self {
             types: TypeTable::new(),
             any: Channel::new(ANY, ANY_EVENT, crowd),
             unheard: Channel::new(UNHEARD, UNHEARD_EVENTS, crowd),
             has_broad: AtomicBool::new(false),
             crowd,
+            separator,
+            hasher: DefaultHashBuilder::default(),
         }
     }
 
@@ -227,6 +396,11 @@ impl<E: Send + Sync + 'static> Registry<E> {
         let channel: Arc<dyn Any + Send + Sync> =
             self.types.get(id).cloned().unwrap_or_else(|| self.types.get_or_insert_with(id, make));
         channel.downcast().unwrap_or_else(|_| unreachable!("it was put there under its type"))
+    }
+
+    /// The name of a topic that is known to be valid.
+    pub(crate) fn name<'a>(&self, text: &'a str) -> Name<'a> {
+        Name { text, hash: self.hasher.hash_one(text) }
     }
 
     /// Adds a listener of every type to the channel of this number.

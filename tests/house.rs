@@ -8,7 +8,7 @@ use std::path::Path;
 /// From the ground up. A file imports only from its own row and the rows below; a name with a `/` is a whole folder.
 const ROWS: &[(&str, &[&str])] = &[
     ("the doors to atomics, locks and thread-locals", &["sync"]),
-    ("the words: values and traits", &["discard", "emission", "failure", "flow", "id", "info"]),
+    ("the words: values and traits", &["discard", "emission", "failure", "flow", "id", "info", "topic"]),
     ("data structures that run no user code", &["raw/"]),
     ("the bus and who listens on it", &["context", "handle", "listener", "registry"]),
     ("delivery, and taking part in it", &["channels", "dispatch", "subscription"]),

@@ -4,5 +4,8 @@
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod roll;
+pub(crate) mod sights;
 pub(crate) mod snapshot;
+pub(crate) mod table;
+pub(crate) mod trie;
 pub(crate) mod types;

@@ -1,8 +1,6 @@
 //! The listeners of one kind, in order.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -13,12 +11,13 @@ use crate::id::Key;
 /// An ordered list in chunks that snapshots share.
 ///
 /// A change touches one chunk, and copies it only while a snapshot shares it; a snapshot is a list of the chunks. So a
-/// listener comes or goes in `O(log n + CHUNK)` steps, and a snapshot takes `n / CHUNK`.
+/// listener comes or goes in `O(log n + CHUNK)` steps and, once in half a chunk's worth of them, moves the list of the chunks
+/// behind, `n / CHUNK` short entries; a snapshot takes `n / CHUNK` steps.
 ///
 /// `V` is a counted reference: copying one runs no user code, and a copy is dropped in here only while another is left.
 pub(crate) struct Roll<V> {
-    /// By a lower bound of the chunk's keys, above those of the chunk before. No chunk is empty.
-    chunks: BTreeMap<Key, Arc<Chunk<V>>>,
+    /// Each with a lower bound of its keys, which is above those of the chunk before. No chunk is empty.
+    chunks: SmallVec<[(Key, Arc<Chunk<V>>); 1]>,
     len: usize,
 }
 
@@ -68,7 +67,7 @@ const JOINED: usize = CHUNK / 4 * 3;
 
 impl<V: Clone> Roll<V> {
     pub(crate) const fn new() -> Self {
-        Self { chunks: BTreeMap::new(), len: 0 }
+        Self { chunks: SmallVec::new_const(), len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -76,106 +75,94 @@ impl<V: Clone> Roll<V> {
     }
 
     pub(crate) fn chunks(&self) -> Chunks<V> {
-        self.chunks.values().cloned().collect()
+        self.chunks.iter().map(|(_, chunk)| Arc::clone(chunk)).collect()
     }
 
-    /// The chunk that holds this key, or where it would go; none if it comes before all.
-    fn chunk_of(&mut self, key: Key) -> Option<(Key, &mut Arc<Chunk<V>>)> {
+    /// Which chunk holds this key, or would; none if the key comes before all.
+    fn chunk_of(&self, key: Key) -> Option<usize> {
         // Listeners mostly come, and often go, at the end.
-        match self.chunks.last_key_value() {
-            Some((&last, _)) if last <= key => self.chunks.last_entry().map(|chunk| (last, chunk.into_mut())),
-            _ => self.chunks.range_mut(..=key).next_back().map(|(&at, chunk)| (at, chunk)),
+        match self.chunks.last() {
+            Some((last, _)) if *last <= key => Some(self.chunks.len() - 1),
+            _ => self.chunks.partition_point(|(bound, _)| *bound <= key).checked_sub(1),
         }
+    }
+
+    /// In which chunk this key is, and where in it.
+    fn place_of(&self, key: Key) -> Option<(usize, usize)> {
+        let at = self.chunk_of(key)?;
+        Some((at, self.chunks[at].1.binary_search_by_key(&key, Entry::key).ok()?))
     }
 
     pub(crate) fn insert(&mut self, entry: Entry<V>) {
         self.len += 1;
         let key = entry.key();
-        let Some((at, chunk)) = self.chunk_of(key) else {
-            // It comes before all others: the first chunk takes it, under a new bound.
-            match self.chunks.pop_first() {
-                Some((_, mut first)) if first.len() < CHUNK => {
-                    Arc::make_mut(&mut first).insert(0, entry);
-                    self.chunks.insert(key, first);
-                }
-                full => {
-                    self.chunks.extend(full);
-                    self.chunks.insert(key, Arc::new(SmallVec::from_iter([entry])));
-                }
-            }
+        let at = self.chunk_of(key).unwrap_or(0);
+        let Some((bound, chunk)) = self.chunks.get_mut(at) else {
+            self.chunks.push((key, Arc::new(SmallVec::from_iter([entry]))));
             return;
         };
+        *bound = key.min(*bound);
         let place = chunk.partition_point(|other| other.key() < key);
         if chunk.len() < CHUNK {
             Arc::make_mut(chunk).insert(place, entry);
-        } else if place == CHUNK {
-            // Listeners mostly come in the order of their keys: full chunks stay full.
-            self.chunks.insert(key, Arc::new(SmallVec::from_iter([entry])));
-        } else {
-            let chunk = Arc::make_mut(chunk);
-            let mut upper: Chunk<V> = chunk.drain(CHUNK / 2..).collect();
-            if place <= CHUNK / 2 {
-                chunk.insert(place, entry);
-            } else {
-                upper.insert(place - CHUNK / 2, entry);
-            }
-            debug_assert!(at < upper[0].key());
-            self.chunks.insert(upper[0].key(), Arc::new(upper));
+            return;
         }
+        // Listeners mostly come in the order of their keys: so that full chunks stay full, such a one begins a new chunk.
+        let split = if place == CHUNK { CHUNK } else { CHUNK / 2 };
+        let lower = Arc::make_mut(chunk);
+        let mut upper: Chunk<V> = lower.drain(split..).collect();
+        if place < split {
+            lower.insert(place, entry);
+        } else {
+            upper.insert(place - split, entry);
+        }
+        self.chunks.insert(at + 1, (upper[0].key(), Arc::new(upper)));
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&Entry<V>> {
-        let (_, chunk) = self.chunks.range(..=key).next_back()?;
-        Some(&chunk[place_of(chunk, key)?])
+        let (at, place) = self.place_of(key)?;
+        Some(&self.chunks[at].1[place])
     }
 
     /// Notes another word for the value of this key, if it is there.
     pub(crate) fn note(&mut self, key: Key, word: impl FnOnce(&V) -> Word) {
-        if let Some((_, chunk)) = self.chunk_of(key)
-            && let Some(place) = place_of(chunk, key)
-        {
-            let entry = &mut Arc::make_mut(chunk)[place];
+        if let Some((at, place)) = self.place_of(key) {
+            let entry = &mut Arc::make_mut(&mut self.chunks[at].1)[place];
             entry.mark.noted = word(&entry.value);
         }
     }
 
     /// Hands the value back, for the caller to drop where user code may run.
     pub(crate) fn remove(&mut self, key: Key) -> Option<V> {
-        let (at, chunk) = self.chunk_of(key)?;
-        let place = place_of(chunk, key)?;
-        let removed = Arc::make_mut(chunk).remove(place).value;
-        let left = chunk.len();
+        let (at, place) = self.place_of(key)?;
+        let chunk = Arc::make_mut(&mut self.chunks[at].1);
+        let removed = chunk.remove(place).value;
         self.len -= 1;
-        if left == 0 {
-            self.chunks.remove(&at);
-        } else if left <= SPARSE {
-            self.join(at, left);
+        match chunk.len() {
+            0 => drop(self.chunks.remove(at)),
+            1..=SPARSE => self.join(at),
+            _ => {}
         }
         Some(removed)
     }
 
-    /// Joins the chunk at this bound with a neighbour, if there is one with room.
-    fn join(&mut self, at: Key, len: usize) {
-        let fits = |(_, chunk): &(&Key, &Arc<Chunk<V>>)| len + chunk.len() <= JOINED;
-        let behind = self.chunks.range((Excluded(at), Unbounded)).next().filter(fits).map(|(&key, _)| (at, key));
-        let before = || self.chunks.range(..at).next_back().filter(fits).map(|(&key, _)| (key, at));
-        if let Some((lower, upper)) = behind.or_else(before)
-            && let Some(upper) = self.chunks.remove(&upper)
-            && let Some(lower) = self.chunks.get_mut(&lower)
-        {
-            Arc::make_mut(lower).extend(upper.iter().cloned());
-        }
+    /// Joins this chunk with a neighbour, if there is one with room.
+    fn join(&mut self, at: usize) {
+        let len = |at: usize| self.chunks.get(at).map(|(_, chunk)| chunk.len());
+        let fits = |lower: usize| Some(len(lower)? + len(lower + 1)? <= JOINED);
+        let Some(lower) = [Some(at), at.checked_sub(1)].into_iter().flatten().find(|&lower| fits(lower) == Some(true))
+        else {
+            return;
+        };
+        let (_, upper) = self.chunks.remove(lower + 1);
+        Arc::make_mut(&mut self.chunks[lower].1).extend(upper.iter().cloned());
     }
 
     /// Hands everything back.
     pub(crate) fn clear(&mut self) -> Chunks<V> {
         self.len = 0;
-        std::mem::take(&mut self.chunks).into_values().collect()
+        std::mem::take(&mut self.chunks).into_iter().map(|(_, chunk)| chunk).collect()
     }
-}
-
-fn place_of<V>(chunk: &Chunk<V>, key: Key) -> Option<usize> {
-    chunk.binary_search_by_key(&key, Entry::key).ok()
 }
 
 #[cfg(test)]
@@ -196,11 +183,11 @@ mod tests {
         assert_eq!(keys(&roll.chunks()), model);
         assert_eq!(roll.len(), model.len());
         let mut chunks = roll.chunks.iter().peekable();
-        while let Some((&bound, chunk)) = chunks.next() {
+        while let Some((bound, chunk)) = chunks.next() {
             assert!(!chunk.is_empty() && chunk.len() <= CHUNK);
-            assert!(bound <= chunk[0].key());
-            if let Some(&(&next, _)) = chunks.peek() {
-                assert!(chunk[chunk.len() - 1].key() < next);
+            assert!(*bound <= chunk[0].key());
+            if let Some((next, _)) = chunks.peek() {
+                assert!(chunk[chunk.len() - 1].key() < *next);
             }
         }
     }
