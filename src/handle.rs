@@ -25,6 +25,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// | hear the next one only | [`once`](Self::once), [`once_with`](Self::once_with) |
 /// | hear with a priority, a name, a filter, a limit, a weak owner | [`listen`](Self::listen) |
 /// | hear every type; what nobody heard; what failed | [`on_any`](Self::on_any), [`on_unheard`](Self::on_unheard), [`on_failure`](Self::on_failure) |
+/// | hear, or tell, on a topic | [`topic`](Self::topic), [`topics`](Self::topics); [`try_topic`](Self::try_topic) for names from outside |
 /// | stop hearing | drop the [`Subscription`](crate::Subscription); [`off`](Self::off), [`off_all`](Self::off_all) |
 /// | tell whoever hears, now | [`emit`](Self::emit) |
 /// | give a module the right to tell | [`port`](Self::port) |
