@@ -91,27 +91,30 @@ fn deliver<T: 'static, E: Send + Sync + 'static>(
     let mut snapshot = channel.snapshot(&emitter.bus().registry);
     let resolved;
     let narrowed = match topic {
-        Some(topic) if snapshot.is_narrow() => match snapshot.narrowed_to(topic) {
-            Some(narrowed) => Some(&**narrowed),
-            None => {
-                (snapshot, resolved) = channel.resolve(&emitter.bus().registry, topic);
-                Some(&*resolved)
-            }
-        },
+        Some(topic) if snapshot.is_narrow() => Some(if let Some(narrowed) = snapshot.narrowed_to(topic) {
+            narrowed
+        } else {
+            (snapshot, resolved) = channel.resolve(&emitter.bus().registry, topic);
+            &resolved
+        }),
         _ => None,
     };
     let Snapshot { own, any, unheard, .. } = &*snapshot;
     let scene = Scene { emitter, event: type_name::<T>(), topic: topic.map(|topic| topic.text), emitted_at, place };
     let mut delivery = Delivery::new(event, &scene);
-    match narrowed {
-        None if any.is_empty() => delivery.run(|done| Entries::behind(own, done).map(Turn::Own)),
-        Some(narrowed) if any.is_empty() && narrowed.any.is_empty() && own.is_empty() => {
-            delivery.run(|done| Entries::behind(&narrowed.own, done).map(Turn::Own));
-        }
-        _ => delivery.run(|done| InOrder {
+    let only = match narrowed {
+        _ if !any.is_empty() => None,
+        None => Some(own),
+        Some(narrowed) if own.is_empty() && narrowed.any.is_empty() => Some(&narrowed.own),
+        Some(_) => None,
+    };
+    if let Some(only) = only {
+        delivery.run(|done| Entries::behind(only, done).map(Turn::Own));
+    } else {
+        delivery.run(|done| InOrder {
             own: [Some(own), narrowed.map(|narrowed| &narrowed.own)].map(|chunks| Entries::of(chunks, done)),
             any: [Some(any), narrowed.map(|narrowed| &narrowed.any)].map(|chunks| Entries::of(chunks, done)),
-        }),
+        });
     }
     if delivery.heard == 0 && !unheard.is_empty() && !is_failure {
         delivery.run(|done| Entries::behind(unheard, done).map(Turn::Any));

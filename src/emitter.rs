@@ -191,7 +191,11 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     /// is [`try_topic`](Self::try_topic).
     #[track_caller]
     pub fn topic<'a>(&'a self, name: &'a str) -> TopicRef<'a, E> {
-        self.try_topic(name).unwrap_or_else(|error| panic!("{error}"))
+        // No closure: its panic would not be at the caller's line.
+        match self.try_topic(name) {
+            Ok(topic) => topic,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// A pattern of topics to listen to. See [`TopicsRef`].
@@ -202,7 +206,10 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     /// there is [`try_topics`](Self::try_topics).
     #[track_caller]
     pub fn topics<'a>(&'a self, pattern: &'a str) -> TopicsRef<'a, E> {
-        self.try_topics(pattern).unwrap_or_else(|error| panic!("{error}"))
+        match self.try_topics(pattern) {
+            Ok(pattern) => pattern,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// [`topic`](Self::topic), for names from outside.

@@ -74,7 +74,11 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     /// If it is no valid pattern: see [`Emitter::topics`].
     #[track_caller]
     pub fn topics(mut self, pattern: &str) -> Self {
-        let pattern = parse_pattern(self.emitter, pattern).unwrap_or_else(|error| panic!("{error}"));
+        // No closure: its panic would not be at the caller's line.
+        let pattern = match parse_pattern(self.emitter, pattern) {
+            Ok(pattern) => pattern,
+            Err(error) => panic!("{error}"),
+        };
         if !self.patterns.contains(&pattern) {
             self.patterns.push(pattern);
         }
@@ -234,24 +238,22 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     }
 
     #[track_caller]
-    fn add(self, hear: impl Hear<T, E> + 'static) -> Subscription {
+    fn add(mut self, hear: impl Hear<T, E> + 'static) -> Subscription {
         let added_at = Location::caller();
-        match (self.times, self.filters.is_empty()) {
+        let filters = std::mem::take(&mut self.filters);
+        match (self.times, filters.is_empty()) {
             (None, true) => self.insert(hear, added_at),
             (Some(times), true) => self.insert(Times::new(times, hear), added_at),
-            (times, false) => {
-                let mut hear: Box<dyn Hear<T, E>> = Box::new(hear);
-                if let Some(times) = times {
-                    hear = Box::new(Times::new(times, hear));
-                }
-                let (filters, rest) = self.split_filters();
-                rest.insert(Filtered::new(filters, hear), added_at)
+            // Boxed, so that not every closure is compiled in every combination.
+            (None, false) => {
+                let hear: Box<dyn Hear<T, E>> = Box::new(hear);
+                self.insert(Filtered::new(filters, hear), added_at)
+            }
+            (Some(times), false) => {
+                let hear: Box<dyn Hear<T, E>> = Box::new(Times::new(times, hear));
+                self.insert(Filtered::new(filters, hear), added_at)
             }
         }
-    }
-
-    fn split_filters(mut self) -> (Vec<Filter<T>>, Self) {
-        (std::mem::take(&mut self.filters), self)
     }
 
     fn insert(self, hear: impl Hear<T, E> + 'static, added_at: &'static Location<'static>) -> Subscription {

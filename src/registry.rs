@@ -56,14 +56,19 @@ pub(crate) struct Snapshot<T: ?Sized, E> {
     pub(crate) unheard: Chunks<ListenerRef<dyn Any, E>>,
     /// Who is narrowed to topics, by topics that came more than once; none if nobody is. Goes with the snapshot, so it keeps nobody
     /// who left, and knows everybody who came.
-    topics: Option<Box<Table<Arc<str>, Arc<Narrowed<T, E>>>>>,
+    topics: Option<Box<Topics<T, E>>>,
 }
+
+type Topics<T, E> = Table<Arc<str>, Arc<Narrowed<T, E>>>;
 
 /// Who narrowed themselves to patterns that match one topic.
 pub(crate) struct Narrowed<T: ?Sized, E> {
     pub(crate) own: Chunks<ListenerRef<T, E>>,
     pub(crate) any: Chunks<ListenerRef<dyn Any, E>>,
 }
+
+/// Them, and the snapshot that they belong to.
+type Resolved<T, E> = (Loaded<Snapshot<T, E>>, Arc<Narrowed<T, E>>);
 
 /// How many topics a snapshot remembers. One more, and it is made anew.
 const TOPICS: usize = 24_576;
@@ -251,11 +256,7 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
 
     /// Who narrowed themselves to this topic, together with the snapshot in force: for a topic that the snapshot doesn't know.
     #[cold]
-    pub(crate) fn resolve(
-        &self,
-        registry: &Registry<E>,
-        topic: Name<'_>,
-    ) -> (Loaded<Snapshot<T, E>>, Arc<Narrowed<T, E>>) {
+    pub(crate) fn resolve(&self, registry: &Registry<E>, topic: Name<'_>) -> Resolved<T, E> {
         let mut book = self.book.lock();
         let snapshot = self.publish(&mut book, registry);
         if let Some(narrowed) = snapshot.narrowed_to(topic) {
