@@ -101,3 +101,20 @@ impl fmt::Debug for EmissionId {
         write!(f, "EmissionId({})", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_two_emissions_share_an_id_on_whatever_threads() {
+        let draw = || (0..10_000).map(|_| EmissionId::next()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..3).map(|_| thread::spawn(draw)).collect();
+        let mut all = draw();
+        all.extend(threads.into_iter().flat_map(|thread| thread.join().unwrap()));
+        assert_eq!(all.iter().copied().collect::<HashSet<_>>().len(), all.len());
+    }
+}

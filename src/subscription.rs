@@ -98,8 +98,9 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// [`WouldDeadlock`] inside any emission of this bus on this thread. The listener is switched off all the same. (When nothing at all is
-    /// left of the listener there is nothing to wait for, and it is `Ok` there too.)
+    /// [`WouldDeadlock`] inside any emission of this bus on this thread, and in the destructor of a closure that the bus is letting go of: it
+    /// would wait for itself. The listener is switched off all the same. (When nothing at all is left of the listener there is nothing to wait
+    /// for, and it is `Ok` there too.)
     pub fn off_and_wait(mut self) -> Result<(), WouldDeadlock> {
         match self.slot.take().and_then(|slot| slot.upgrade()) {
             Some(slot) => slot.off_and_wait(self.id),
