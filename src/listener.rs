@@ -267,10 +267,6 @@ impl<H: ?Sized + Release> Release for Box<H> {
         (**self).release()
     }
 
-    fn is_guarded(&self) -> bool {
-        (**self).is_guarded()
-    }
-
     fn is_silent(&self) -> bool {
         (**self).is_silent()
     }

@@ -3,20 +3,16 @@
 use crate::context::Scene;
 use crate::flow::Flow;
 use crate::id::ListenerId;
-use crate::listener::{Admit, Hear, Release, Spend};
+use crate::listener::{Closure, Hear, Release};
 
-/// A listener whose calls don't count as hearing.
-pub(crate) struct Silent<H> {
-    pub(crate) inner: H,
+/// A closure whose calls don't count as hearing.
+pub(crate) struct Silent<F> {
+    pub(crate) inner: Closure<F>,
 }
 
-impl<H: Release> Release for Silent<H> {
+impl<F: Send + Sync> Release for Silent<F> {
     fn release(&mut self) -> u64 {
         self.inner.release()
-    }
-
-    fn is_guarded(&self) -> bool {
-        self.inner.is_guarded()
     }
 
     fn is_silent(&self) -> bool {
@@ -24,20 +20,11 @@ impl<H: Release> Release for Silent<H> {
     }
 }
 
-impl<T: ?Sized, E, H: Hear<T, E>> Hear<T, E> for Silent<H> {
+impl<T: ?Sized, E, F> Hear<T, E> for Silent<F>
+where
+    F: Fn(&T, &Scene<'_, E>, ListenerId) -> Flow<E> + Send + Sync,
+{
     fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
         self.inner.hear(event, scene, id)
-    }
-
-    fn admits(&self, event: &T) -> Admit {
-        self.inner.admits(event)
-    }
-
-    fn spend(&self) -> Spend {
-        self.inner.spend()
-    }
-
-    fn is_present(&self) -> bool {
-        self.inner.is_present()
     }
 }

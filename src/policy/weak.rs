@@ -29,10 +29,6 @@ impl<O: ?Sized + Send + Sync, F: Send + Sync> Release for Owned<O, F> {
     fn release(&mut self) -> u64 {
         self.call.take().map_or(0, discard)
     }
-
-    fn is_guarded(&self) -> bool {
-        true
-    }
 }
 
 impl<O, T, E, F> Hear<T, E> for Owned<O, F>
@@ -48,6 +44,7 @@ where
         }
     }
 
+    /// Asked by who wraps it. On its own it isn't guarded: that the owner is gone, it can also answer when it is called.
     fn admits(&self, _event: &T) -> Admit {
         if self.is_alive() { Admit::Yes } else { Admit::Gone }
     }
