@@ -191,6 +191,27 @@ mod tests {
     }
 
     #[test]
+    fn only_another_bus_further_out_is_noted() {
+        let (_, one) = begin_emission(1, false);
+        let (_, one_again) = begin_emission(1, false);
+        assert!(!one.noted && !one_again.noted);
+        let (_, two) = begin_emission(2, false);
+        assert!(two.noted && is_inside(1) && is_inside(2));
+        drop((two, one_again, one));
+        assert!(!is_inside(1));
+    }
+
+    #[test]
+    fn a_mode_inside_itself_stays() {
+        let _failure = begin_emission(1, true);
+        let _failure_again = begin_emission(1, true);
+        assert!(is_below_failure());
+        let _report = begin_report();
+        let _report_again = begin_report();
+        assert!(is_below_channel());
+    }
+
+    #[test]
     fn modes_go_inwards_and_end_with_their_guard() {
         {
             let _failure = begin_emission(1, true);
@@ -213,6 +234,7 @@ mod tests {
                 raise_at_the_end("two");
             }
             assert_eq!(take_raised(), None);
+            drop(begin_emission(1, false));
         }
         assert_eq!(take_raised().as_deref(), Some("one\ntwo"));
         assert_eq!(take_raised(), None);

@@ -80,3 +80,36 @@ impl Word {
         self.0 & (OFF | PAUSED) == 0 && self.plain() == noted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_listeners_word_is_the_plain_one_until_something_happens() {
+        let gate = Gate::new(false, false);
+        let noted = gate.word().plain();
+        assert!(gate.word() == noted && gate.word().is_open_to(noted));
+        assert!(!gate.word().is_guarded() && !gate.word().is_silent() && !gate.word().is_off());
+
+        gate.pause();
+        assert!(gate.word() != noted && gate.word().is_paused() && !gate.word().is_open_to(noted));
+        assert!(gate.resume());
+        assert!(!gate.word().is_paused() && !gate.word().is_open_to(noted), "who noted it before passes it by");
+        let noted = gate.word().plain();
+        assert!(gate.word() == noted && !gate.resume());
+
+        assert!(gate.close() && !gate.close());
+        assert!(gate.word() != noted && gate.word().is_off() && !gate.word().is_open_to(noted));
+    }
+
+    #[test]
+    fn a_guarded_or_silent_listeners_word_is_never_plain() {
+        for (guarded, silent) in [(true, false), (false, true), (true, true)] {
+            let gate = Gate::new(guarded, silent);
+            let noted = gate.word().plain();
+            assert!(gate.word() != noted && gate.word().is_open_to(noted));
+            assert_eq!((gate.word().is_guarded(), gate.word().is_silent()), (guarded, silent));
+        }
+    }
+}
