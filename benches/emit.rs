@@ -13,6 +13,7 @@
 
 mod bars;
 mod floors;
+mod measure;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +21,7 @@ use divan::{Bencher, black_box};
 use hearken::{Emitter, Subscription};
 
 use floors::{Protected, Unprotected};
+use measure::Random;
 
 /// The event: small, as most are.
 struct Placed {
@@ -70,24 +72,6 @@ impl Bus for Hearken {
     #[inline]
     fn emit(&self, event: &Placed) {
         self.bus.emit(event);
-    }
-}
-
-/// Marsaglia's xorshift: cheap beside what it picks listeners for.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        Self(0x9e37_79b9_7f4a_7c15)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        #[expect(clippy::cast_possible_truncation, reason = "any of its bits will do")]
-        let random = self.0 as usize;
-        random % end
     }
 }
 
@@ -152,13 +136,5 @@ mod on_off {
 }
 
 fn main() {
-    divan::main();
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    // `cargo test` runs this too, without `--bench`, to see that it runs.
-    let is_measuring = has("--bench") && !has("--test") && !has("--list");
-    if is_measuring && filter.is_none_or(|filter| filter == "bars") {
-        bars::print();
-    }
+    measure::run(bars::print);
 }

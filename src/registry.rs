@@ -250,6 +250,9 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         };
         let unheard = registry.unheard.book.lock().wide.chunks();
         let topics = (book.is_narrow() || is_any_narrow).then(|| Box::new(Table::new()));
+        if topics.is_none() {
+            book.sights = Sights::new();
+        }
         book.is_published = true;
         self.snapshot.fill(Snapshot { own: book.wide.chunks(), any, unheard, topics })
     }

@@ -303,7 +303,7 @@ fn check(text: &str, separator: char, kind: Kind) -> Result<(), TopicError> {
     let Err((at, flaw)) = find_flaw(text, separator, kind) else { return Ok(()) };
     // An error doesn't carry a megabyte around.
     let end = (0..=text.len().min(MAX_BYTES)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    Err(TopicError { text: text[..end].into(), separator, kind, at, flaw })
+    Err(TopicError { text: text[..end].into(), separator, kind, at: at.min(end), flaw })
 }
 
 fn find_flaw(text: &str, separator: char, kind: Kind) -> Result<(), (usize, Flaw)> {

@@ -150,6 +150,34 @@ fn no_snapshot_outlives_the_change_that_made_it_stale() {
 }
 
 #[test]
+fn no_resolved_topic_outlives_the_change_that_made_it_stale() {
+    model(|| {
+        let (bus, calls, dropped) = (bus(), Count::new(), Count::new());
+        let captured = Captured(dropped.clone());
+        let goes = bus.topics("a.*").on(move |_: &Event| {
+            let _ = &captured;
+        });
+        // Twice, so that the topic is worth remembering.
+        bus.topic("a.b").emit(&Event);
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.topic("a.b").emit(&Event).heard.max(bus.topic("a.b").emit(&Event).heard)
+        });
+        let _comes = bus.topics("**").on({
+            let calls = calls.clone();
+            move |_: &Event| calls.up()
+        });
+        assert!(goes.off());
+        assert!(other.join().unwrap() <= 2);
+
+        let before = calls.get();
+        assert_eq!(bus.topic("a.b").emit(&Event).heard, 1, "one came and one went, for every emission after");
+        assert_eq!(calls.get(), before + 1);
+        assert_eq!(dropped.get(), 1, "nothing keeps the closure of who went");
+    });
+}
+
+#[test]
 fn a_listener_of_every_type_joins_a_type_that_is_made_meanwhile() {
     model(|| {
         let (bus, calls) = (bus(), Count::new());

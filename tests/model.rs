@@ -115,6 +115,12 @@ const CORNERS: &[Corner] = &[
     }),
     ("a listener resumed a listener", |nesting, line| nesting > 1 && matches!(line, Line::Resumes { .. })),
     ("a bus was made after another had gone", |_, line| matches!(line, Line::Makes { bus: 2.. })),
+    (
+        "somebody heard what an emit on a topic said",
+        |_, line| matches!(line, Line::Calls { scene: Some(scene), .. } if scene.topic.is_some()),
+    ),
+    ("a failure names a topic", |_, line| matches!(line, Line::Channel { failure, .. } if failure.topic.is_some())),
+    ("somebody would hear on a topic", |_, line| matches!(line, Line::Counts { topic: Some(_), count: 1.., .. })),
     ("a recorder has something", |_, line| matches!(line, Line::Recorded { tags } if !tags.is_empty())),
 ];
 
@@ -125,24 +131,38 @@ fn a_program_prints_as_the_rust_that_builds_it() {
     use program::{on, on_any, on_failure, on_unheard, on_weak, on_with, once, once_with};
 
     let program = Program::new([
-        Listen(0, on(A).of_bus(1).priority(-1).named("ann").times(2).plays([Emit(0, B)]).answers(Errs).drops_badly()),
+        Listen(
+            0,
+            on(A)
+                .of_bus(1)
+                .topics("a.*")
+                .topics("**")
+                .priority(-1)
+                .named("ann")
+                .times(2)
+                .plays([Emit(0, B)])
+                .answers(Errs)
+                .drops_badly(),
+        ),
         Listen(1, on_with(B).filter(FilterPanics, [OffId(1, Of(0)), OffId(1, Before(0))])),
         Listen(2, once(C)),
         Listen(3, once_with(Failures)),
         Listen(4, on_weak(A, 2)),
-        Listen(5, on_any().answers(OkBreaks)),
+        Listen(5, on_any().topics("**.b").answers(OkBreaks)),
+        EmitOn(0, "a.b", C),
         Listen(6, on_unheard()),
         Listen(7, on_failure()),
     ])
     .bus(1, Settings::new(6).plays([OffAll(1)]).panics());
 
     let text = r#"Program::new([
-    Listen(0, on(A).of_bus(1).priority(-1).named("ann").times(2).plays([Emit(0, B)]).answers(Errs).drops_badly()),
+    Listen(0, on(A).of_bus(1).topics("a.*").topics("**").priority(-1).named("ann").times(2).plays([Emit(0, B)]).answers(Errs).drops_badly()),
     Listen(1, on_with(B).filter(FilterPanics, [OffId(1, Of(0)), OffId(1, Before(0))])),
     Listen(2, once(C)),
     Listen(3, once_with(Failures)),
     Listen(4, on_weak(A, 2)),
-    Listen(5, on_any().answers(OkBreaks)),
+    Listen(5, on_any().topics("**.b").answers(OkBreaks)),
+    EmitOn(0, "a.b", C),
     Listen(6, on_unheard()),
     Listen(7, on_failure()),
 ])

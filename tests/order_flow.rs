@@ -4,15 +4,14 @@
 
 #![cfg(not(miri))] // which starts no processes
 
+#[path = "common/process.rs"]
+mod process;
+
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::Duration;
+use std::path::Path;
+
+use process::{Ended, Example, assert_grew_little};
 
 const FATES: [&str; 8] = [
     "shipped",
@@ -209,7 +208,7 @@ fn outside_text_can_neither_break_a_report_nor_command_the_terminal() {
 #[test]
 fn a_reader_that_leaves_before_the_summary_is_no_failure() {
     let mut shop = Shop::open(&["-"]);
-    drop(shop.child.stdout.take());
+    shop.close_stdout();
     shop.write(order("mug", 1));
     let ended = shop.close();
     assert_eq!((ended.status, &*ended.stderr), (Some(0), ""));
@@ -285,104 +284,22 @@ fn the_modules_know_the_events_and_nothing_of_one_another() {
     }
 }
 
-/// The example while it runs.
-struct Shop {
-    child: Child,
-    /// The lines of stderr, as they come.
-    told: Receiver<String>,
-    stderr: String,
-}
+/// The example.
+struct Shop;
 
 impl Shop {
-    fn open(arguments: &[&str]) -> Self {
-        let example = example();
-        let mut child = Command::new(&example)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; `cargo build --examples` makes it", example.display()));
-        let (tell, told) = channel();
-        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        // Read all the while, or a full pipe would stop the example.
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        Self { child, told, stderr: String::new() }
+    fn open(arguments: &[&str]) -> Example {
+        Example::start("order_flow", arguments)
     }
-
-    fn write(&mut self, lines: impl AsRef<[u8]>) {
-        self.child.stdin.as_mut().expect("a pipe").write_all(lines.as_ref()).expect("the example reads");
-    }
-
-    /// Until a failure of this line is told, and so everything before it is done.
-    fn wait_for_line(&mut self, number: u64) {
-        let start = format!("line {number}: ");
-        loop {
-            // Plenty: it is here to end a hopeless wait.
-            let line = self.told.recv_timeout(Duration::from_secs(120)).expect("the example gets to this line");
-            let is_it = line.starts_with(&start);
-            self.keep(&line);
-            if is_it {
-                return;
-            }
-        }
-    }
-
-    fn keep(&mut self, line: &str) {
-        self.stderr.push_str(line);
-        self.stderr.push('\n');
-    }
-
-    /// The most memory it had at once so far, where `/proc` tells.
-    fn peak_kib(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        peak.trim().strip_suffix(" kB")?.parse().ok()
-    }
-
-    /// Ends its input and waits until it is done.
-    fn close(mut self) -> Ended {
-        drop(self.child.stdin.take());
-        while let Ok(line) = self.told.recv() {
-            self.keep(&line);
-        }
-        let mut stdout = String::new();
-        if let Some(mut pipe) = self.child.stdout.take() {
-            pipe.read_to_string(&mut stdout).expect("text");
-        }
-        let status = self.child.wait().expect("it was started").code();
-        Ended { status, stdout, stderr: self.stderr }
-    }
-}
-
-struct Ended {
-    status: Option<i32>,
-    stdout: String,
-    stderr: String,
 }
 
 impl Ended {
-    /// The number at the end of this row of the summary.
-    fn count(&self, label: &str) -> u64 {
-        let rows: Vec<_> = self.stdout.lines().filter_map(|line| line.strip_prefix(label)).collect();
-        let [row] = rows[..] else { panic!("{label:?} has {} rows in\n{}", rows.len(), self.stdout) };
-        row.trim().parse().unwrap_or_else(|error| panic!("{label}{row}: {error}"))
-    }
-
     /// What became of the lines, which adds up to all of them.
     fn fates(&self) -> [u64; FATES.len()] {
         let fates = FATES.map(|label| self.count(label));
         assert_eq!(fates.iter().sum::<u64>(), self.count("lines read"), "{}", self.stdout);
         fates
     }
-}
-
-/// `cargo test` builds the examples too, into a folder beside that of the tests. `cargo test --test order_flow` does not:
-/// it runs what was built before.
-fn example() -> PathBuf {
-    let test = env::current_exe().expect("this test has a path");
-    let profile = test.ancestors().nth(2).expect("target/debug/deps/order_flow-…");
-    profile.join("examples").join("order_flow").with_extension(env::consts::EXE_EXTENSION)
 }
 
 /// The parts of `line 7: listener "billing" (examples/order_flow/billing.rs:15) failed on …`.
@@ -404,12 +321,4 @@ fn order(product: &str, quantity: u32) -> String {
 
 fn order_of(product: &str, quantity: u32, card: &str, email: &str) -> String {
     format!(r#"{{"id":1,"product":"{product}","quantity":{quantity},"card":"{card}","email":"{email}"}}"#) + "\n"
-}
-
-/// 100,000 orders, kept, would take 10 MiB and more.
-fn assert_grew_little(early: Option<u64>, late: Option<u64>) {
-    match (early, late) {
-        (Some(early), Some(late)) => assert!(late - early < 2 * 1024, "from {early} KiB to {late} KiB"),
-        _ => eprintln!("not checked: /proc tells no peak of memory here"),
-    }
 }

@@ -8,15 +8,12 @@ use allocation_counter::measure;
 use divan::black_box;
 
 use crate::floors::{Protected, Unprotected};
-use crate::{Bus, Hearken, PLACED, Random, listener};
+use crate::measure::{Bar, Calls, Random, in_turns, nanoseconds, rounds, row};
+use crate::{Bus, Hearken, PLACED, listener};
 
 use Bar::{AtLeast, AtMost, Nowhere};
 
-const ROUNDS: usize = 9;
-
 pub(crate) fn print() {
-    println!("\nbars: the median of {ROUNDS} rounds (lowest to highest)\n");
-
     let one = rounds(|| against_floors(1));
     row("emit, 1 listener, to the protected floor", one.map(|to| to.protected), "x", AtMost(1.5));
     row("emit, 1 listener, to the unprotected floor", one.map(|to| to.unprotected), "x", AtMost(6.5));
@@ -40,27 +37,6 @@ pub(crate) fn print() {
 
     row("heap of a listener, beside its closure", rounds(heap_of_a_listener), "bytes", AtMost(170.0));
     row("heap of an empty bus", rounds(heap_of_a_bus), "bytes", AtMost(1_024.0));
-}
-
-/// Where a figure should be.
-enum Bar {
-    AtMost(f64),
-    AtLeast(f64),
-    /// It is there to judge another by.
-    Nowhere,
-}
-
-fn row(what: &str, rounds: [f64; ROUNDS], unit: &str, bar: Bar) {
-    let (figure, lowest, highest) =
-        (median(rounds), rounds.into_iter().fold(f64::INFINITY, f64::min), rounds.into_iter().fold(0.0, f64::max));
-    let digits = if unit == "x" { 2 } else { 0 };
-    print!("{what:<48} {figure:>8.digits$} {unit:<5} {:<18}", format!("({lowest:.digits$} to {highest:.digits$})"));
-    let (words, limit, is_met) = match bar {
-        AtMost(limit) => ("at most", limit, figure <= limit),
-        AtLeast(limit) => ("at least", limit, figure >= limit),
-        Nowhere => return println!(),
-    };
-    println!("{words:>8} {limit:<6} {}", if is_met { "met" } else { "MISSED" });
 }
 
 /// How many times as long as the floors' hearken's emission takes.
@@ -128,33 +104,8 @@ fn bytes(act: impl FnOnce()) -> f64 {
     bytes
 }
 
-/// Does a thing so many times. The loop is its own, so that nothing but the thing is inside.
-type Calls<'a> = &'a mut (dyn FnMut(u32) + Send);
-
 fn emits<B: Bus>(bus: &B) -> impl FnMut(u32) {
     |calls| (0..calls).for_each(|_| bus.emit(black_box(&PLACED)))
-}
-
-/// Nanoseconds a call of each, from short batches that take turns: what else the machine does meets all alike, and the
-/// median leaves out the batches it interrupts.
-fn in_turns<const N: usize>(mut contenders: [Calls<'_>; N]) -> [f64; N] {
-    const TURNS: usize = 15;
-    const BATCH: Duration = Duration::from_micros(250);
-
-    let calls = contenders.each_mut().map(|contender| {
-        let mut calls = 1;
-        while time(contender, calls) < BATCH {
-            calls *= 2;
-        }
-        calls
-    });
-    let mut batches = [[0.0; TURNS]; N];
-    for turn in 0..TURNS {
-        for ((contender, calls), batches) in contenders.iter_mut().zip(calls).zip(&mut batches) {
-            batches[turn] = nanoseconds(time(contender, calls)) / f64::from(calls);
-        }
-    }
-    batches.map(median)
 }
 
 /// Nanoseconds a call of each on average, while all run, each on a thread.
@@ -182,23 +133,4 @@ fn at_once<const N: usize>(contenders: [Calls<'_>; N]) -> [f64; N] {
         is_over.store(true, Ordering::Relaxed);
         threads.map(|thread| thread.join().unwrap_or(f64::NAN))
     })
-}
-
-fn time(contender: &mut dyn FnMut(u32), calls: u32) -> Duration {
-    let start = Instant::now();
-    contender(calls);
-    start.elapsed()
-}
-
-fn nanoseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e9
-}
-
-fn rounds<R>(mut round: impl FnMut() -> R) -> [R; ROUNDS] {
-    [(); ROUNDS].map(|()| round())
-}
-
-fn median<const N: usize>(mut figures: [f64; N]) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[N / 2]
 }

@@ -13,7 +13,7 @@
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::program::{Answer, BUSES, Ear, Kind, Listener, OWNERS, Settings, Verb, Verdict, on};
+use super::program::{Answer, BUSES, Ear, Kind, Listener, OWNERS, Settings, Topic, Verb, Verdict, on};
 use super::world::{Culprit, Failed, Heard, Report, Scene, Side, Why, World, panic_text};
 
 #[derive(Default)]
@@ -73,6 +73,7 @@ pub(crate) enum Who {
 #[derive(Clone, Copy)]
 struct Frame {
     bus: usize,
+    topic: Option<Topic>,
     id: usize,
     origin: usize,
     of_failure: bool,
@@ -87,6 +88,7 @@ pub(crate) struct Name {
 
 pub(crate) struct NaivePort {
     bus: usize,
+    topic: Option<Topic>,
     kind: Kind,
 }
 
@@ -171,11 +173,16 @@ impl Side for Naive {
         Some(all.into_iter().filter(|name| state.remove(*name)).count())
     }
 
-    fn count(&self, bus: usize, kind: Kind) -> Option<usize> {
+    fn count(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> Option<usize> {
         let state = self.state();
         let bus = state.at(bus)?;
-        let counts =
-            |it: &&Registered| it.listener.kind() == Some(kind) && it.counts() && !it.paused && state.has_owner(it);
+        let counts = |it: &&Registered| {
+            it.listener.kind() == Some(kind)
+                && hears_on(&it.listener, topic)
+                && it.counts()
+                && !it.paused
+                && state.has_owner(it)
+        };
         Some(state.buses[bus].listeners.iter().filter(counts).count())
     }
 
@@ -244,16 +251,16 @@ impl Side for Naive {
         self.state().find(*subscription).is_some()
     }
 
-    fn emit(world: &Arc<World<Self>>, bus: usize, kind: Kind, tag: u32) -> Option<Report<Name>> {
+    fn emit(world: &Arc<World<Self>>, bus: usize, topic: Option<Topic>, kind: Kind, tag: u32) -> Option<Report<Name>> {
         let bus = world.side.state().at(bus)?;
-        Some(emit(world, bus, kind, tag))
+        Some(emit(world, bus, topic, kind, tag))
     }
 
-    fn port(&self, bus: usize, kind: Kind) -> Option<NaivePort> {
+    fn port(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> Option<NaivePort> {
         let mut state = self.state();
         let bus = state.at(bus)?;
         state.buses[bus].keepers += 1;
-        Some(NaivePort { bus, kind })
+        Some(NaivePort { bus, topic, kind })
     }
 
     fn clone_port(&self, port: &NaivePort) -> NaivePort {
@@ -262,7 +269,7 @@ impl Side for Naive {
     }
 
     fn emit_port(world: &Arc<World<Self>>, port: &NaivePort, tag: u32) -> Report<Name> {
-        emit(world, port.bus, port.kind, tag)
+        emit(world, port.bus, port.topic, port.kind, tag)
     }
 
     fn drop_port(&self, port: NaivePort) {
@@ -342,7 +349,7 @@ impl State {
     }
 
     /// An emission begins: its frame, when it began, and the listeners that may have a turn, then those that hear what nobody heard.
-    fn begin(&mut self, bus: usize, event: &Heard) -> (u64, Vec<Who>, Vec<Who>) {
+    fn begin(&mut self, bus: usize, topic: Option<Topic>, event: &Heard) -> (u64, Vec<Who>, Vec<Who>) {
         let (kind, of_failure) = match event {
             Heard::Event(kind, _) => (*kind, false),
             Heard::Failure(_) => (Kind::Failures, true),
@@ -350,10 +357,12 @@ impl State {
         let id = self.emissions;
         self.emissions += 1;
         let origin = self.stack.last().map_or(id, |cause| cause.origin);
-        self.stack.push(Frame { bus, id, origin, of_failure });
+        self.stack.push(Frame { bus, topic, id, origin, of_failure });
 
         let is_unheard = |it: &&Registered| it.listener.ear == Ear::Unheard;
-        let hears = |it: &&Registered| !is_unheard(it) && it.listener.kind().is_none_or(|hears| hears == kind);
+        let hears = |it: &&Registered| {
+            !is_unheard(it) && it.listener.kind().is_none_or(|hears| hears == kind) && hears_on(&it.listener, topic)
+        };
         let listeners = &self.buses[bus].listeners;
         let mut turns: Vec<_> = listeners.iter().filter(hears).collect();
         // Stable: among equals, the one that was added first.
@@ -381,33 +390,51 @@ impl State {
 
     fn scene(&self, listener: Name) -> Scene<usize, Name> {
         let depth = self.stack.len();
-        let Frame { id, origin, .. } = self.stack[depth - 1];
+        let Frame { topic, id, origin, .. } = self.stack[depth - 1];
         let cause = depth.checked_sub(2).map(|cause| self.stack[cause].id);
-        Scene { listener, depth, id, cause, origin }
+        Scene { listener, topic: topic.map(str::to_owned), depth, id, cause, origin }
+    }
+}
+
+/// Whether the listener hears events on this topic, or on none.
+fn hears_on(listener: &Listener, topic: Option<Topic>) -> bool {
+    let split = |text: &'static str| text.split('.').collect::<Vec<_>>();
+    let is_matched = |pattern: &&'static str| topic.is_some_and(|topic| matches(&split(pattern), &split(topic)));
+    listener.topics.is_empty() || listener.topics.iter().any(is_matched)
+}
+
+fn matches(pattern: &[&str], topic: &[&str]) -> bool {
+    match (pattern, topic) {
+        ([], []) => true,
+        (["**", behind @ ..], _) => (0..=topic.len()).any(|skipped| matches(behind, &topic[skipped..])),
+        (["*", behind @ ..], [_, rest @ ..]) => matches(behind, rest),
+        ([name, behind @ ..], [segment, rest @ ..]) => name == segment && matches(behind, rest),
+        _ => false,
     }
 }
 
 const NOBODY: Report<Name> = Report { heard: 0, failed: 0, deferred: 0, stopped_by: None };
 
-fn emit(world: &Arc<World<Naive>>, bus: usize, kind: Kind, tag: u32) -> Report<Name> {
+fn emit(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, kind: Kind, tag: u32) -> Report<Name> {
     let (depth, limit) = {
         let mut state = world.side.state();
         state.buses[bus].keepers += 1;
         (state.stack.len(), state.buses[bus].max_depth)
     };
     let report = if depth < limit {
-        deliver(world, bus, &Heard::Event(kind, tag))
+        deliver(world, bus, topic, &Heard::Event(kind, tag))
     } else {
-        fail(world, bus, Failed { event: kind, by: None, cause: Why::TooDeep { limit } });
+        let topic = topic.map(str::to_owned);
+        fail(world, bus, Failed { event: kind, topic, by: None, cause: Why::TooDeep { limit } });
         NOBODY
     };
     world.side.state().let_go(bus);
     report
 }
 
-fn deliver(world: &Arc<World<Naive>>, bus: usize, event: &Heard) -> Report<Name> {
+fn deliver(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, event: &Heard) -> Report<Name> {
     let mut report = NOBODY;
-    let (began, turns, unheard) = world.side.state().begin(bus, event);
+    let (began, turns, unheard) = world.side.state().begin(bus, topic, event);
     take_turns(world, bus, event, began, &turns, &mut report);
     if report.heard == 0 {
         take_turns(world, bus, event, began, &unheard, &mut report);
@@ -528,7 +555,9 @@ fn blame(world: &Arc<World<Naive>>, name: Name, listener: &Registered, event: &H
         name: listener.listener.name,
         priority: listener.listener.priority,
     });
-    fail(world, name.bus, Failed { event, by, cause });
+    // The emission that it happened in is the innermost.
+    let topic = world.side.state().stack.last().and_then(|frame| frame.topic).map(str::to_owned);
+    fail(world, name.bus, Failed { event, topic, by, cause });
 }
 
 /// To the listeners of failures, then to the error channel; below a delivery of a failure only to the error channel; below an error
@@ -543,7 +572,7 @@ fn fail(world: &Arc<World<Naive>>, bus: usize, failure: Failed) {
         return;
     }
     if !below_failure {
-        deliver(world, bus, &Heard::Failure(failure.clone()));
+        deliver(world, bus, None, &Heard::Failure(failure.clone()));
     }
     let error = match failure.cause {
         Why::Error(listener) => Some(listener),

@@ -7,6 +7,7 @@ use std::fmt;
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 /// How many buses a program talks about, how many subscriptions, ports, recorders and owners it keeps.
 pub(crate) const BUSES: usize = 2;
@@ -39,10 +40,14 @@ pub(crate) struct Settings {
 pub(crate) enum Step {
     // Speak
     Emit(usize, Kind),
+    /// The same on a topic.
+    EmitOn(usize, Topic, Kind),
     /// Through the port kept at this place.
     EmitPort(usize),
     /// Keeps a port of this bus for this kind; what was kept there goes.
     Port(usize, usize, Kind),
+    /// The same on a topic.
+    PortOn(usize, usize, Topic, Kind),
     DropPort(usize),
     // Listen
     /// Adds the listener and keeps its subscription at this place; the subscription that was there is dropped.
@@ -58,6 +63,7 @@ pub(crate) enum Step {
     OffId(usize, Name),
     OffAll(usize),
     Count(usize, Kind),
+    CountOn(usize, Topic, Kind),
     /// A weak listener that needs this owner again gets a new one.
     DropOwner(usize),
     /// Records the bus's `A`s.
@@ -68,8 +74,14 @@ pub(crate) enum Step {
     Close(usize),
     /// A handle to the bus again; to a new one if it is gone.
     Open(usize),
-    // Topics, and the queue: a `defer`, a `drain` would go here.
+    // The queue: a `defer`, a `drain` would go here.
 }
+
+/// A topic that events are emitted on. Few segments: what meets tells more.
+pub(crate) type Topic = &'static str;
+const TOPICS: &[Topic] = &["a", "a.b", "b", "a.a.b"];
+/// What listeners narrow themselves to, or add to that.
+const PATTERNS: &[&str] = &["a.b", "a", "a.*", "**", "a.**", "**.b", "*", "a.**.b", "**.a.**", "*.*", "x.**"];
 
 /// Which id: of the last listener that was added at this place, or of the one before.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -152,6 +164,8 @@ pub(crate) struct Listener {
     pub(crate) bus: usize,
     pub(crate) ear: Ear,
     pub(crate) verb: Verb,
+    /// The patterns it is narrowed to; none for events on whatever topic.
+    pub(crate) topics: Vec<&'static str>,
     pub(crate) priority: i32,
     pub(crate) name: Option<&'static str>,
     pub(crate) times: Option<u64>,
@@ -167,6 +181,7 @@ pub(crate) fn listener(ear: Ear, verb: Verb) -> Listener {
         bus: 0,
         ear,
         verb,
+        topics: Vec::new(),
         priority: 0,
         name: None,
         times: None,
@@ -212,6 +227,12 @@ pub(crate) fn on_failure() -> Listener {
 impl Listener {
     pub(crate) fn of_bus(self, bus: usize) -> Self {
         Self { bus, ..self }
+    }
+
+    /// Adds a pattern. A listener of every type has one at most.
+    pub(crate) fn topics(mut self, pattern: &'static str) -> Self {
+        self.topics.push(pattern);
+        self
     }
 
     pub(crate) fn priority(self, priority: i32) -> Self {
@@ -332,6 +353,9 @@ impl Listener {
         if self.bus != 0 {
             write!(f, ".of_bus({})", self.bus)?;
         }
+        for pattern in &self.topics {
+            write!(f, ".topics({pattern:?})")?;
+        }
         if self.priority != 0 {
             write!(f, ".priority({})", self.priority)?;
         }
@@ -381,9 +405,12 @@ fn step(level: u32) -> BoxedStrategy<Step> {
 
 fn speak() -> BoxedStrategy<Step> {
     prop_oneof![
-        12 => (bus(), emitted()).prop_map(|(bus, kind)| Step::Emit(bus, kind)),
+        6 => (bus(), emitted()).prop_map(|(bus, kind)| Step::Emit(bus, kind)),
+        6 => (bus(), topic(), emitted()).prop_map(|(bus, topic, kind)| Step::EmitOn(bus, topic, kind)),
         2 => port().prop_map(Step::EmitPort),
-        2 => (port(), bus(), emitted()).prop_map(|(port, bus, kind)| Step::Port(port, bus, kind)),
+        1 => (port(), bus(), emitted()).prop_map(|(port, bus, kind)| Step::Port(port, bus, kind)),
+        1 => (port(), bus(), topic(), emitted())
+            .prop_map(|(port, bus, topic, kind)| Step::PortOn(port, bus, topic, kind)),
     ]
     .boxed()
 }
@@ -404,7 +431,8 @@ fn tend() -> BoxedStrategy<Step> {
         4 => slot().prop_map(Step::Resume),
         2 => slot().prop_map(Step::IsActive),
         3 => (bus(), name).prop_map(|(bus, name)| Step::OffId(bus, name)),
-        2 => (bus(), heard()).prop_map(|(bus, kind)| Step::Count(bus, kind)),
+        1 => (bus(), heard()).prop_map(|(bus, kind)| Step::Count(bus, kind)),
+        1 => (bus(), topic(), heard()).prop_map(|(bus, topic, kind)| Step::CountOn(bus, topic, kind)),
     ]
     .boxed()
 }
@@ -426,7 +454,8 @@ fn manage() -> BoxedStrategy<Step> {
 fn any_listener(level: u32) -> BoxedStrategy<Listener> {
     let listener = prop_oneof![
         10 => typed_listener(),
-        2 => Just(on_any()),
+        1 => Just(on_any()),
+        1 => pattern().prop_map(|pattern| on_any().topics(pattern)),
         2 => Just(on_unheard()),
         1 => Just(on_failure()),
     ];
@@ -443,12 +472,13 @@ fn typed_listener() -> BoxedStrategy<Listener> {
     let priority = prop_oneof![3 => Just(0), 1 => -1..=1, 1 => prop_oneof![Just(i32::MIN), Just(i32::MAX)]];
     let name = weighted(0.2, prop_oneof![Just("ann"), Just("bob")]);
     let limits = (weighted(0.2, 1_u64..4), weighted(0.3, filter()));
-    (heard(), verb(), priority, name, limits)
-        .prop_map(|(kind, verb, priority, name, (times, filter))| {
+    let topics = prop_oneof![4 => Just(Vec::new()), 3 => vec(pattern(), 1..=1), 1 => vec(pattern(), 2..=3)];
+    (heard(), verb(), topics, priority, name, limits)
+        .prop_map(|(kind, verb, topics, priority, name, (times, filter))| {
             let listener = listener(Ear::Event(kind), verb);
             // A listener hears once or so many times: the bus refuses both.
             let times = times.filter(|_| !listener.is_once());
-            Listener { priority, name, times, filter, ..listener }
+            Listener { topics, priority, name, times, filter, ..listener }
         })
         .boxed()
 }
@@ -500,6 +530,14 @@ fn answer() -> BoxedStrategy<Answer> {
 
 fn emitted() -> impl Strategy<Value = Kind> {
     prop_oneof![4 => Just(Kind::A), 2 => Just(Kind::B), 1 => Just(Kind::C)]
+}
+
+fn topic() -> impl Strategy<Value = Topic> {
+    select(TOPICS)
+}
+
+fn pattern() -> impl Strategy<Value = &'static str> {
+    select(PATTERNS)
 }
 
 fn heard() -> impl Strategy<Value = Kind> {

@@ -11,7 +11,7 @@ use hearken::{
     Subscription, WeakEmitter,
 };
 
-use super::program::{Answer, BUSES, Ear, Kind, Listener, OWNERS, Settings, Verb, Verdict};
+use super::program::{Answer, BUSES, Ear, Kind, Listener, OWNERS, Settings, Topic, Verb, Verdict};
 use super::world::{Culprit, Failed, Heard, Report, Scene, Side, Why, World, panic_text};
 
 /// What listeners return: the number of the listener that failed.
@@ -119,13 +119,19 @@ impl Side for Real {
         Some(self.emitter(bus)?.off_all())
     }
 
-    fn count(&self, bus: usize, kind: Kind) -> Option<usize> {
+    fn count(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> Option<usize> {
+        fn count<T: 'static>(emitter: &Emitter<Oops>, topic: Option<Topic>) -> usize {
+            match topic {
+                None => emitter.listen::<T>().count(),
+                Some(topic) => emitter.topic(topic).listen::<T>().count(),
+            }
+        }
         let emitter = self.emitter(bus)?;
         Some(match kind {
-            Kind::A => emitter.listen::<A>().count(),
-            Kind::B => emitter.listen::<B>().count(),
-            Kind::C => emitter.listen::<C>().count(),
-            Kind::Failures => emitter.listen::<Failure<Oops>>().count(),
+            Kind::A => count::<A>(&emitter, topic),
+            Kind::B => count::<B>(&emitter, topic),
+            Kind::C => count::<C>(&emitter, topic),
+            Kind::Failures => count::<Failure<Oops>>(&emitter, topic),
         })
     }
 
@@ -174,22 +180,40 @@ impl Side for Real {
         subscription.is_active()
     }
 
-    fn emit(world: &Arc<World<Self>>, bus: usize, kind: Kind, tag: u32) -> Option<Report<ListenerId>> {
+    fn emit(
+        world: &Arc<World<Self>>,
+        bus: usize,
+        topic: Option<Topic>,
+        kind: Kind,
+        tag: u32,
+    ) -> Option<Report<ListenerId>> {
+        fn emit<T: 'static>(emitter: &Emitter<Oops>, topic: Option<Topic>, event: &T) -> Emission {
+            match topic {
+                None => emitter.emit(event),
+                Some(topic) => emitter.topic(topic).emit(event),
+            }
+        }
         let emitter = world.side.emitter(bus)?;
         Some(report(match kind {
-            Kind::A => emitter.emit(&A(tag)),
-            Kind::B => emitter.emit(&B(Box::new(tag))),
-            Kind::C => emitter.emit(&C(tag.to_string())),
+            Kind::A => emit(&emitter, topic, &A(tag)),
+            Kind::B => emit(&emitter, topic, &B(Box::new(tag))),
+            Kind::C => emit(&emitter, topic, &C(tag.to_string())),
             Kind::Failures => unreachable!("only the bus emits failures"),
         }))
     }
 
-    fn port(&self, bus: usize, kind: Kind) -> Option<AnyPort> {
+    fn port(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> Option<AnyPort> {
+        fn port<T: 'static>(emitter: &Emitter<Oops>, topic: Option<Topic>) -> Port<T, Oops> {
+            match topic {
+                None => emitter.port(),
+                Some(topic) => emitter.topic(topic).port(),
+            }
+        }
         let emitter = self.emitter(bus)?;
         Some(match kind {
-            Kind::A => AnyPort::A(emitter.port()),
-            Kind::B => AnyPort::B(emitter.port()),
-            Kind::C => AnyPort::C(emitter.port()),
+            Kind::A => AnyPort::A(port(&emitter, topic)),
+            Kind::B => AnyPort::B(port(&emitter, topic)),
+            Kind::C => AnyPort::C(port(&emitter, topic)),
             Kind::Failures => unreachable!("only the bus emits failures"),
         })
     }
@@ -302,10 +326,17 @@ impl Adding<'_> {
             Ear::Event(Kind::B) => Self { emitter, cue, ..self }.add_typed::<B, R>(answer),
             Ear::Event(Kind::C) => Self { emitter, cue, ..self }.add_typed::<C, R>(answer),
             Ear::Event(Kind::Failures) => Self { emitter, cue, ..self }.add_typed::<Failure<Oops>, R>(answer),
-            Ear::Any => emitter.on_any(move |event| {
-                cue.hear_any(event);
-                answer(&cue)
-            }),
+            Ear::Any => {
+                let hear = move |event: &AnyEvent<'_, Oops>| {
+                    cue.hear_any(event);
+                    answer(&cue)
+                };
+                match listener.topics.first() {
+                    None => emitter.on_any(hear),
+                    Some(topic) if is_concrete(topic) => emitter.topic(topic).on_any(hear),
+                    Some(pattern) => emitter.topics(pattern).on_any(hear),
+                }
+            }
             Ear::Unheard => emitter.on_unheard(move |event| {
                 cue.hear_any(event);
                 answer(&cue)
@@ -319,7 +350,15 @@ impl Adding<'_> {
 
     fn add_typed<T: Event, R: IntoFlow<Oops> + 'static>(self, answer: fn(&Cue) -> R) -> Subscription {
         let Self { emitter, owner, listener, cue } = self;
-        let mut listen = emitter.listen::<T>().priority(listener.priority);
+        let mut listen = match listener.topics.first() {
+            None => emitter.listen::<T>(),
+            Some(topic) if is_concrete(topic) => emitter.topic(topic).listen(),
+            Some(pattern) => emitter.topics(pattern).listen(),
+        };
+        for pattern in listener.topics.iter().skip(1) {
+            listen = listen.topics(pattern);
+        }
+        listen = listen.priority(listener.priority);
         if let Some(name) = listener.name {
             listen = listen.named(name);
         }
@@ -348,6 +387,10 @@ impl Adding<'_> {
             }
         }
     }
+}
+
+fn is_concrete(pattern: &str) -> bool {
+    !pattern.contains('*')
 }
 
 fn asks<T: Event>(cue: &Cue) -> impl Fn(&T) -> bool + Send + Sync + use<T> {
@@ -403,6 +446,7 @@ fn heard_any(world: &World<Real>, event: &AnyEvent<'_, Oops>) -> Heard {
 fn scene(context: &Context<'_, Oops>) -> Scene<EmissionId, ListenerId> {
     Scene {
         listener: context.listener(),
+        topic: context.topic().map(str::to_owned),
         depth: context.depth(),
         id: context.id(),
         cause: context.cause(),
@@ -422,7 +466,8 @@ fn tell(world: &World<Real>, failure: &Failure<Oops>) -> Failed {
         Cause::TooDeep { limit } => Why::TooDeep { limit: *limit },
         other => panic!("a cause that the model doesn't know: {other:?}"),
     };
-    Failed { event: kind_of(failure.event()), by: failure.listener().map(culprit), cause }
+    let topic = failure.topic().map(str::to_owned);
+    Failed { event: kind_of(failure.event()), topic, by: failure.listener().map(culprit), cause }
 }
 
 fn kind_of(event: &str) -> Kind {

@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::program::{BUSES, Kind, Listener, Name, PORTS, Program, RECORDERS, SLOTS, Settings, Step, Verdict};
+use super::program::{BUSES, Kind, Listener, Name, PORTS, Program, RECORDERS, SLOTS, Settings, Step, Topic, Verdict};
 
 /// How many steps a program may take, those that listeners run included, and how many of them one step of its own may cause.
 const FUEL: usize = 1000;
@@ -42,7 +42,7 @@ pub(crate) trait Side: Sized + 'static {
     ) -> Option<(Self::Subscription, Self::Id)>;
     fn off_id(&self, bus: usize, id: Self::Id) -> Option<bool>;
     fn off_all(&self, bus: usize) -> Option<usize>;
-    fn count(&self, bus: usize, kind: Kind) -> Option<usize>;
+    fn count(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> Option<usize>;
     fn drop_owner(&self, owner: usize);
     fn record(&self, bus: usize) -> Option<Self::Recorder>;
     fn recorded(&self, recorder: &Self::Recorder) -> Vec<u32>;
@@ -59,8 +59,14 @@ pub(crate) trait Side: Sized + 'static {
     fn is_active(&self, subscription: &Self::Subscription) -> bool;
 
     // Speak
-    fn emit(world: &Arc<World<Self>>, bus: usize, kind: Kind, tag: u32) -> Option<Report<Self::Id>>;
-    fn port(&self, bus: usize, kind: Kind) -> Option<Self::Port>;
+    fn emit(
+        world: &Arc<World<Self>>,
+        bus: usize,
+        topic: Option<Topic>,
+        kind: Kind,
+        tag: u32,
+    ) -> Option<Report<Self::Id>>;
+    fn port(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> Option<Self::Port>;
     fn clone_port(&self, port: &Self::Port) -> Self::Port;
     fn emit_port(world: &Arc<World<Self>>, port: &Self::Port, tag: u32) -> Report<Self::Id>;
     fn drop_port(&self, port: Self::Port);
@@ -86,6 +92,7 @@ pub(crate) enum Heard {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Failed {
     pub(crate) event: Kind,
+    pub(crate) topic: Option<String>,
     pub(crate) by: Option<Culprit>,
     pub(crate) cause: Why,
 }
@@ -112,6 +119,7 @@ pub(crate) enum Why {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Scene<Emission, Id> {
     pub(crate) listener: Id,
+    pub(crate) topic: Option<String>,
     pub(crate) depth: usize,
     pub(crate) id: Emission,
     pub(crate) cause: Option<Emission>,
@@ -124,6 +132,7 @@ pub(crate) enum Line {
     Emits {
         tag: u32,
         bus: usize,
+        topic: Option<Topic>,
         kind: Kind,
     },
     Emitted {
@@ -183,6 +192,7 @@ pub(crate) enum Line {
     },
     Counts {
         bus: usize,
+        topic: Option<Topic>,
         kind: Kind,
         count: usize,
     },
@@ -242,6 +252,7 @@ struct KeptPort<S: Side> {
     port: S::Port,
     /// The number of its bus.
     bus: usize,
+    topic: Option<Topic>,
     kind: Kind,
 }
 
@@ -326,6 +337,7 @@ impl<S: Side> World<S> {
             let mut desk = self.desk();
             let scene = scene.map(|scene| Scene {
                 listener: desk.number_of(scene.listener),
+                topic: scene.topic,
                 depth: scene.depth,
                 id: desk.order_of(scene.id),
                 cause: scene.cause.map(|cause| desk.order_of(cause)),
@@ -390,9 +402,11 @@ impl<S: Side> World<S> {
     /// A step on an empty place, or on a bus that is gone, does nothing and leaves nothing in the log.
     fn step(self: &Arc<Self>, step: &Step) {
         match *step {
-            Step::Emit(bus, kind) => self.emit(bus, kind),
+            Step::Emit(bus, kind) => self.emit(bus, None, kind),
+            Step::EmitOn(bus, topic, kind) => self.emit(bus, Some(topic), kind),
             Step::EmitPort(place) => self.emit_port(place),
-            Step::Port(place, bus, kind) => self.keep_port(place, bus, kind),
+            Step::Port(place, bus, kind) => self.keep_port(place, bus, None, kind),
+            Step::PortOn(place, bus, topic, kind) => self.keep_port(place, bus, Some(topic), kind),
             Step::DropPort(place) => self.drop_port(place),
             Step::Listen(place, ref listener) => self.listen(place, listener),
             Step::Off(place) => self.take(place, |side, subscription, listener| {
@@ -419,9 +433,8 @@ impl<S: Side> World<S> {
             }),
             Step::OffId(bus, name) => self.off_id(bus, name),
             Step::OffAll(bus) => self.write(self.side.off_all(bus).map(|removed| Line::OffAll { bus, removed })),
-            Step::Count(bus, kind) => {
-                self.write(self.side.count(bus, kind).map(|count| Line::Counts { bus, kind, count }));
-            }
+            Step::Count(bus, kind) => self.count(bus, None, kind),
+            Step::CountOn(bus, topic, kind) => self.count(bus, Some(topic), kind),
             Step::DropOwner(owner) => self.side.drop_owner(owner),
             Step::Record(place, bus) => self.record(place, bus),
             Step::Recorded(place) => self.recorded(place),
@@ -436,13 +449,18 @@ impl<S: Side> World<S> {
         }
     }
 
-    fn emit(self: &Arc<Self>, bus: usize, kind: Kind) {
+    fn count(&self, bus: usize, topic: Option<Topic>, kind: Kind) {
+        let count = self.side.count(bus, topic, kind);
+        self.write(count.map(|count| Line::Counts { bus, topic, kind, count }));
+    }
+
+    fn emit(self: &Arc<Self>, bus: usize, topic: Option<Topic>, kind: Kind) {
         if !self.side.is_there(bus) {
             return;
         }
         let number = self.desk().buses[bus];
-        let tag = self.begin(number, kind);
-        let report = S::emit(self, bus, kind, tag);
+        let tag = self.begin(number, topic, kind);
+        let report = S::emit(self, bus, topic, kind, tag);
         self.end(number, tag, &report.expect("the bus is there"));
     }
 
@@ -450,21 +468,21 @@ impl<S: Side> World<S> {
         // A clone, for the listeners may drop the port that is kept.
         let kept = self.desk().ports[place].take();
         let Some(kept) = kept else { return };
-        let (port, bus, kind) = (self.side.clone_port(&kept.port), kept.bus, kept.kind);
+        let (port, bus, topic, kind) = (self.side.clone_port(&kept.port), kept.bus, kept.topic, kept.kind);
         self.desk().ports[place] = Some(kept);
-        let tag = self.begin(bus, kind);
+        let tag = self.begin(bus, topic, kind);
         let report = S::emit_port(self, &port, tag);
         // It may be the last that keeps the bus: it goes before the emit counts as ended.
         self.side.drop_port(port);
         self.end(bus, tag, &report);
     }
 
-    fn begin(&self, bus: usize, kind: Kind) -> u32 {
+    fn begin(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> u32 {
         let mut desk = self.desk();
         desk.emits += 1;
         desk.made[bus].emits += 1;
         let tag = desk.emits;
-        desk.write(Line::Emits { tag, bus, kind });
+        desk.write(Line::Emits { tag, bus, topic, kind });
         tag
     }
 
@@ -476,11 +494,11 @@ impl<S: Side> World<S> {
         desk.write(Line::Emitted { tag, report: Report { heard, failed, deferred, stopped_by } });
     }
 
-    fn keep_port(&self, place: usize, bus: usize, kind: Kind) {
-        if let Some(port) = self.side.port(bus, kind) {
+    fn keep_port(&self, place: usize, bus: usize, topic: Option<Topic>, kind: Kind) {
+        if let Some(port) = self.side.port(bus, topic, kind) {
             let mut desk = self.desk();
             let bus = desk.buses[bus];
-            let former = desk.ports[place].replace(KeptPort { port, bus, kind });
+            let former = desk.ports[place].replace(KeptPort { port, bus, topic, kind });
             drop(desk);
             self.let_go(former);
         }
