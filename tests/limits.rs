@@ -229,6 +229,11 @@ fn a_crowd_that_was_allowed_is_not_warned_of() {
     assert!(usual.contains("1001 listeners"), "{usual}");
     assert_eq!(traced(|| crowd(Emitter::builder().leak_warning(0).build(hearken::panic))), "");
     assert_eq!(traced(|| crowd(Emitter::builder().leak_warning(1_001).build(hearken::panic))), "");
+    let narrowed_too = traced(|| {
+        let bus = Emitter::builder().leak_warning(2).build(hearken::panic);
+        let _three = (bus.on(|_: &Ping| {}), bus.topic("a").on(|_: &Ping| {}), bus.topics("*").on(|_: &Ping| {}));
+    });
+    assert!(narrowed_too.contains("3 listeners of limits::Ping: 3 from"), "{narrowed_too}");
     let of_every_type = traced(|| {
         let bus = Builder::<()>::new().leak_warning(1).build(hearken::ignore);
         let _two = (bus.on_any(|_| {}), bus.on_any(|_| {}));
