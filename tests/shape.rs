@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use hearken::{
     AnyEvent, BoxError, Builder, Cause, Context, Emission, EmissionId, Emitter, Failure, Listen, ListenerId,
-    ListenerInfo, Port, Recorder, Subscription, WeakEmitter, WouldDeadlock,
+    ListenerInfo, Pattern, Port, Recorder, Subscription, Topic, TopicError, TopicRef, TopicsRef, WeakEmitter,
+    WouldDeadlock,
 };
 
 /// An error that can do nothing but cross threads.
@@ -67,6 +68,8 @@ fn handles_cross_threads_whatever_the_event_and_the_error_are() {
     assert_eq!(auto_traits!(Listen<'_, Local, Bare>), CROSSES);
     assert_eq!(auto_traits!(Subscription), SURVIVES_PANICS_TOO);
     assert_eq!(auto_traits!(Context<'_, Bare>), SURVIVES_PANICS_TOO);
+    assert_eq!(auto_traits!(TopicRef<'_, Bare>), SURVIVES_PANICS_TOO);
+    assert_eq!(auto_traits!(TopicsRef<'_, Bare>), SURVIVES_PANICS_TOO);
     assert_eq!(auto_traits!(Builder<Bare>), SURVIVES_PANICS_TOO);
 }
 
@@ -91,6 +94,9 @@ fn names_and_reports_are_plain_values() {
     assert_eq!(auto_traits!(EmissionId), PLAIN);
     assert_eq!(auto_traits!(ListenerId), PLAIN);
     assert_eq!(auto_traits!(ListenerInfo), PLAIN);
+    assert_eq!(auto_traits!(Topic), PLAIN);
+    assert_eq!(auto_traits!(Pattern), PLAIN);
+    assert_eq!(auto_traits!(TopicError), PLAIN);
     assert_eq!(auto_traits!(WouldDeadlock), PLAIN);
 }
 
@@ -111,7 +117,10 @@ fn what_is_kept_and_passed_often_is_small() {
     assert_eq!(size_of::<Emitter>(), 8);
     assert_eq!(size_of::<Option<Emitter>>(), 8);
     assert_eq!(size_of::<WeakEmitter>(), 8);
-    assert_eq!(size_of::<Port<Local>>(), 16);
+    // With its topic and the topic's hash, so that emitting computes neither.
+    assert_eq!(size_of::<Port<Local>>(), 40);
+    assert_eq!(size_of::<TopicRef<'_>>(), 32);
+    assert_eq!(size_of::<TopicsRef<'_>>(), 24);
     assert_eq!(size_of::<Failure>(), 8);
     assert_eq!(size_of::<Option<Subscription>>(), 32);
     assert_eq!(size_of::<ListenerId>(), 16);
