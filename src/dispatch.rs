@@ -111,13 +111,11 @@ fn deliver<T: 'static, E: Send + Sync + 'static>(
     if let Some(only) = only {
         delivery.run(|done| Entries::behind(only, done).map(Turn::Own));
     } else {
-        delivery.run(|done| InOrder {
-            own: [Some(own), narrowed.map(|narrowed| &narrowed.own)].map(|chunks| Entries::of(chunks, done)),
-            any: [Some(any), narrowed.map(|narrowed| &narrowed.any)].map(|chunks| Entries::of(chunks, done)),
-        });
+        let narrowed = narrowed.map(|narrowed| (&narrowed.own, &narrowed.any)).unzip();
+        delivery.run_in_order([Some(own), narrowed.0], [Some(any), narrowed.1]);
     }
     if delivery.heard == 0 && !unheard.is_empty() && !is_failure {
-        delivery.run(|done| Entries::behind(unheard, done).map(Turn::Any));
+        delivery.run_in_order([None; 2], [Some(unheard), None]);
     }
     delivery.report()
 }
@@ -136,6 +134,9 @@ struct Delivery<'a, T, E> {
     /// Whether it is being asked, not called.
     is_asking: bool,
 }
+
+/// A part of a snapshot.
+type List<'a, T, E> = &'a Chunks<ListenerRef<T, E>>;
 
 /// Whose turn it is: a listener of the event's type, or of every type.
 enum Turn<'a, T, E> {
@@ -170,6 +171,15 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
             done = self.current.map(|turn| turn.key());
             self.panicked(payload);
         }
+    }
+
+    /// The same through several lists. Apart, because the usual way is through one, and fast.
+    #[inline(never)]
+    fn run_in_order(&mut self, own: [Option<List<'a, T, E>>; 2], any: [Option<List<'a, dyn Any, E>>; 2]) {
+        self.run(|done| InOrder {
+            own: own.map(|chunks| Entries::of(chunks, done)),
+            any: any.map(|chunks| Entries::of(chunks, done)),
+        });
     }
 
     #[inline]

@@ -292,7 +292,7 @@ impl<T: ?Sized, E> Snapshot<T, E> {
     }
 
     /// Who narrowed themselves to this topic, if the snapshot knows it already.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn narrowed_to(&self, topic: Name<'_>) -> Option<&Arc<Narrowed<T, E>>> {
         self.topics.as_ref()?.get(topic.hash, |text| **text == *topic.text)
     }
