@@ -985,3 +985,13 @@ fn a_subscription_may_go_in_the_destructor_of_a_thread_local() {
     assert_eq!(drops.count(), 1);
     assert_eq!(bus.emit(&Order(1)).heard, 0);
 }
+
+#[test]
+fn a_failing_listener_of_every_type_says_what_it_listens_to() {
+    let (bus, failures) = keeping_bus();
+    let _any = bus.on_any(|event| if event.downcast_ref::<Order>().is_some() { fail("any") } else { Ok(()) });
+    let _unheard = bus.on_unheard(|_| fail("unheard"));
+    bus.emit(&Order(1));
+    let heard: Vec<_> = failures.take().iter().map(|failure| failure.listener().unwrap().event).collect();
+    assert_eq!(heard, ["any event", "unheard events"]);
+}
