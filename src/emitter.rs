@@ -76,7 +76,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     ///
     /// # Cost
     ///
-    /// A short lock and `O(log n + 64)` steps, about 110 bytes beside the closure; the next emission makes a new snapshot, in `n / 64` steps.
+    /// A short lock and `O(log n + 64)` steps, about 100 bytes beside the closure; the next emission makes a new snapshot, in `n / 64` steps.
     #[track_caller]
     pub fn on<T: 'static, R: IntoFlow<E>>(&self, listener: impl Fn(&T) -> R + Send + Sync + 'static) -> Subscription {
         self.listen().on(listener)

@@ -2,7 +2,8 @@
 //!
 //! A channel is the listeners of one type, or of every type. Its roll is changed under its lock; emissions read a snapshot
 //! of it, which a change takes out and the next emission makes anew. A snapshot has the listeners of every type in it too,
-//! so one load tells an emission everybody it may call.
+//! so one load tells an emission everybody it may call: all but those narrowed to topics, whom it remembers topic by topic, as
+//! they are asked for.
 
 use std::any::{Any, TypeId, type_name};
 use std::cmp::Reverse;
