@@ -23,7 +23,7 @@ use crate::raw::table::Table;
 use crate::raw::trie::Trie;
 use crate::raw::types::TypeTable;
 use crate::sync::{AtomicBool, Mutex, Ordering};
-use crate::topic::Pattern;
+use crate::topic::{Pattern, segments};
 
 pub(crate) type ListenerRef<T, E> = Arc<dyn Listener<T, E>>;
 
@@ -58,9 +58,11 @@ pub(crate) struct Snapshot<T: ?Sized, E> {
     /// Who is narrowed to topics, by topics that came more than once; none if nobody is. Goes with the snapshot, so it keeps nobody
     /// who left, and knows everybody who came.
     topics: Option<Box<Topics<T, E>>>,
+    /// Whether one of them is a listener of every type.
+    is_any_narrow: bool,
 }
 
-type Topics<T, E> = Table<Arc<str>, Arc<Narrowed<T, E>>>;
+type Topics<T, E> = Table<Arc<str>, Narrowed<T, E>>;
 
 /// Who narrowed themselves to patterns that match one topic.
 pub(crate) struct Narrowed<T: ?Sized, E> {
@@ -68,8 +70,11 @@ pub(crate) struct Narrowed<T: ?Sized, E> {
     pub(crate) any: Chunks<ListenerRef<dyn Any, E>>,
 }
 
-/// Them, and the snapshot that they belong to.
-type Resolved<T, E> = (Loaded<Snapshot<T, E>>, Arc<Narrowed<T, E>>);
+impl<T: ?Sized, E> Clone for Narrowed<T, E> {
+    fn clone(&self) -> Self {
+        Self { own: self.own.clone(), any: self.any.clone() }
+    }
+}
 
 /// How many topics a snapshot remembers. One more, and it is made anew.
 const TOPICS: usize = 24_576;
@@ -156,7 +161,7 @@ impl<T: ?Sized, E> Book<T, E> {
     fn narrowed_to(&mut self, topic: &str, separator: char) -> Chunks<ListenerRef<T, E>> {
         let mut found: Chunk<ListenerRef<T, E>> = Chunk::new();
         let mut patterns = 0;
-        self.by_pattern.visit(topic, topic.split(separator), |roll| {
+        self.by_pattern.visit(topic, segments(topic, separator), |roll| {
             found.extend(roll.chunks().iter().flat_map(|chunk| chunk.iter().cloned()));
             patterns += 1;
         });
@@ -255,27 +260,31 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
             book.sights = Sights::new();
         }
         book.is_published = true;
-        self.snapshot.fill(Snapshot { own: book.wide.chunks(), any, unheard, topics })
+        self.snapshot.fill(Snapshot { own: book.wide.chunks(), any, unheard, topics, is_any_narrow })
     }
 
     /// Who narrowed themselves to this topic, together with the snapshot in force: for a topic that the snapshot doesn't know.
     #[cold]
-    pub(crate) fn resolve(&self, registry: &Registry<E>, topic: Name<'_>) -> Resolved<T, E> {
+    pub(crate) fn resolve(&self, registry: &Registry<E>, topic: Name<'_>) -> (Loaded<Snapshot<T, E>>, Narrowed<T, E>) {
         let mut book = self.book.lock();
         let snapshot = self.publish(&mut book, registry);
         if let Some(narrowed) = snapshot.narrowed_to(topic) {
-            let narrowed = Arc::clone(narrowed);
+            let narrowed = narrowed.clone();
             return (snapshot, narrowed);
         }
         let own = book.narrowed_to(topic.text, registry.separator);
-        let any = registry.any.book.lock().narrowed_to(topic.text, registry.separator);
-        let narrowed = Arc::new(Narrowed { own, any });
+        let any = if snapshot.is_any_narrow {
+            registry.any.book.lock().narrowed_to(topic.text, registry.separator)
+        } else {
+            Chunks::new()
+        };
+        let narrowed = Narrowed { own, any };
         let mut _stale = None;
         if let Some(topics) = &snapshot.topics
             && book.sights.is_second(topic.hash)
         {
             if topics.len() < TOPICS {
-                topics.add(topic.hash, topic.text.into(), Arc::clone(&narrowed));
+                topics.add(topic.hash, topic.text.into(), narrowed.clone());
             } else {
                 book.is_published = false;
                 _stale = self.snapshot.take();
@@ -294,7 +303,7 @@ impl<T: ?Sized, E> Snapshot<T, E> {
 
     /// Who narrowed themselves to this topic, if the snapshot knows it already.
     #[inline(never)]
-    pub(crate) fn narrowed_to(&self, topic: Name<'_>) -> Option<&Arc<Narrowed<T, E>>> {
+    pub(crate) fn narrowed_to(&self, topic: Name<'_>) -> Option<&Narrowed<T, E>> {
         self.topics.as_ref()?.get(topic.hash, |text| **text == *topic.text)
     }
 }

@@ -95,8 +95,9 @@ impl Topic {
     }
 
     /// Whether the text is a topic, without making one.
+    #[inline]
     pub(crate) fn check(text: &str, separator: char) -> Result<(), TopicError> {
-        check(text, separator, Kind::Topic)
+        if is_plain_topic(text, separator) { Ok(()) } else { check(text, separator, Kind::Topic) }
     }
 
     /// The topic as it was written.
@@ -162,7 +163,7 @@ impl Pattern {
         // Bit n: the first n segments of the pattern match what was seen of the topic so far.
         let bit = |n: usize| 1_u64 << n;
         let mut matched = self.skip_globs(bit(0));
-        for segment in topic.as_str().split(topic.0.separator) {
+        for segment in segments(topic.as_str(), topic.0.separator) {
             let mut next = 0;
             for (n, wanted) in self.segments().enumerate().filter(|&(n, _)| matched & bit(n) != 0) {
                 match wanted {
@@ -183,7 +184,7 @@ impl Pattern {
     }
 
     pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.text.split(self.0.separator)
+        segments(&self.0.text, self.0.separator)
     }
 
     /// Whether it has no wildcard: it matches the topic of the same text, and nothing else.
@@ -299,11 +300,65 @@ pub(crate) fn can_separate(c: char) -> bool {
     !(c == '*' || c.is_alphanumeric() || c.is_whitespace() || c.is_control())
 }
 
+/// The segments of a valid text. They are short: looking at one byte after the other beats a search made for long texts.
+pub(crate) fn segments(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let ascii = u8::try_from(separator).ok().filter(u8::is_ascii);
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = match ascii {
+            Some(separator) => text.bytes().position(|byte| byte == separator),
+            None => text.find(separator),
+        };
+        let segment = end.map_or(text, |end| &text[..end]);
+        rest = end.map(|end| &text[end + separator.len_utf8()..]);
+        Some(segment)
+    })
+}
+
+#[cold]
 fn check(text: &str, separator: char, kind: Kind) -> Result<(), TopicError> {
     let Err((at, flaw)) = find_flaw(text, separator, kind) else { return Ok(()) };
     // An error doesn't carry a megabyte around.
     let end = (0..=text.len().min(MAX_BYTES)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
     Err(TopicError { text: text[..end].into(), separator, kind, at: at.min(end), flaw })
+}
+
+/// Whether a text is a topic of plain ASCII, and so without a flaw, given a separator that can separate: eight bytes a step, where
+/// the usual way decodes each character.
+#[inline]
+fn is_plain_topic(text: &str, separator: char) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+
+    let bytes = text.as_bytes();
+    let (Ok(separator), Some(last)) = (u8::try_from(separator), bytes.last()) else { return false };
+    if !separator.is_ascii() || *last == separator || bytes.len() > MAX_BYTES {
+        return false;
+    }
+    // The high bit of every byte that is zero, in a word of ASCII.
+    let zeros = |word: u64| !(word + ONES * 0x7f) & HIGH;
+    let (mut wrong, mut separators) = (0, 0);
+    // The text begins like a segment behind a separator: with no other.
+    let mut separator_before = HIGH >> 56;
+    let mut look = |word: u64| {
+        wrong |= word & HIGH;
+        let word = word & !HIGH;
+        wrong |= !(word + ONES * (0x80 - 0x21)) & HIGH; // space and control
+        wrong |= zeros(word ^ (ONES * 0x7f)) | zeros(word ^ (ONES * u64::from(b'*')));
+        let found = zeros(word ^ (ONES * u64::from(separator)));
+        wrong |= found & (found << 8 | separator_before);
+        separator_before = found >> 56;
+        separators += found.count_ones() as usize;
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        look(u64::from_le_bytes(*word));
+    }
+    let mut end = [b'a'; 8];
+    end[..rest.len()].copy_from_slice(rest);
+    look(u64::from_le_bytes(end));
+    wrong == 0 && separators < MAX_SEGMENTS
 }
 
 fn find_flaw(text: &str, separator: char, kind: Kind) -> Result<(), (usize, Flaw)> {
@@ -379,3 +434,48 @@ macro_rules! name {
 
 name!(Topic);
 name!(Pattern);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_flawless(text: &str, separator: char) -> bool {
+        find_flaw(text, separator, Kind::Topic).is_ok()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn a_topic_is_plain_exactly_if_it_is_ascii_without_a_flaw(
+            text in "[ab.:*é \\x00\\x1f\\x7f!~]{0,9}[ab.~]{0,30}",
+            separator in prop::sample::select(&['.', ':', '!', '~', 'é', '→'][..]),
+        ) {
+            let wanted = text.is_ascii() && separator.is_ascii() && is_flawless(&text, separator);
+            prop_assert_eq!(is_plain_topic(&text, separator), wanted);
+        }
+
+        #[test]
+        fn segments_are_what_is_between_separators(text in "[ab.→]{0,12}", separator in prop::sample::select(&['.', '→'][..])) {
+            prop_assert!(segments(&text, separator).eq(text.split(separator)));
+        }
+    }
+
+    #[test]
+    fn a_plain_topic_has_the_same_limits() {
+        for segments in MAX_SEGMENTS - 1..=MAX_SEGMENTS + 1 {
+            let text = vec!["a"; segments].join(".");
+            assert_eq!(is_plain_topic(&text, '.'), is_flawless(&text, '.'), "{segments} segments");
+        }
+        for bytes in MAX_BYTES - 1..=MAX_BYTES + 1 {
+            let text = "a".repeat(bytes);
+            assert_eq!(is_plain_topic(&text, '.'), is_flawless(&text, '.'), "{bytes} bytes");
+        }
+        for byte in 0..0x80_u8 {
+            let text = format!("a{}b", char::from(byte));
+            assert_eq!(is_plain_topic(&text, '.'), is_flawless(&text, '.'), "{text:?}");
+        }
+    }
+}
