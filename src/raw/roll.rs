@@ -228,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sparse_chunk_joins_no_full_one() {
+        let mut roll = Roll::new();
+        let mut keys: Vec<_> = (0..2 * CHUNK).map(|_| Key::next(0)).collect();
+        for &key in &keys {
+            roll.insert(entry(key));
+        }
+        for key in keys.drain(1..CHUNK) {
+            roll.remove(key);
+        }
+        check(&roll, &keys);
+    }
+
+    #[test]
     fn chunks_stay_full_when_listeners_come_and_few_when_they_go() {
         let mut roll = Roll::new();
         let keys: Vec<_> = (0..6400).map(|_| Key::next(0)).collect();

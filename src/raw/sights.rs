@@ -53,6 +53,13 @@ mod tests {
     }
 
     #[test]
+    fn no_sight_is_the_second_before_the_first() {
+        let mut sights = Sights::new();
+        // All in one group; two at a time share a print.
+        assert!((0..=u64::from(u16::MAX)).step_by(2).all(|print| !sights.is_second(print << 48)));
+    }
+
+    #[test]
     fn what_never_comes_again_is_rarely_taken_for_known() {
         let mut sights = Sights::new();
         let known = (0..1_000_000).filter(|&n| sights.is_second(hash(n))).count();

@@ -106,4 +106,14 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn there_is_room_for_any_need() {
+        let table = Table::new();
+        for n in 0..70_000_u64 {
+            table.add(n, n, ());
+        }
+        assert!((0..70_000).all(|n| table.get(n, |&key| key == n).is_some()));
+        assert!(table.get(70_000, |&key| key == 70_000).is_none());
+    }
 }

@@ -74,6 +74,8 @@ impl Hasher for Identity {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     struct Type<const N: usize>;
@@ -95,5 +97,20 @@ mod tests {
         assert_eq!(table.all(), (0..20).collect::<Vec<_>>());
         assert_eq!(table.numbered(19), Some(19));
         assert_eq!(table.numbered(20), None);
+    }
+
+    #[test]
+    fn types_have_hashes_of_their_own() {
+        let hashes: HashSet<_> = ids![0 1 2 3 4 5 6 7 8 9].into_iter().map(hash).collect();
+        assert_eq!(hashes.len(), 10);
+        // Should a type's id ever be hashed as bytes.
+        let bytes: HashSet<_> = [[1, 2], [2, 1], [3, 3], [0, 3]]
+            .map(|bytes| {
+                let mut hash = Identity(0);
+                hash.write(&bytes);
+                hash.finish()
+            })
+            .into();
+        assert_eq!(bytes.len(), 4);
     }
 }
