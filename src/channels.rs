@@ -18,8 +18,9 @@ pub fn log<E: fmt::Display>(failure: Failure<E>) {
 
 /// The error channel that panics, for tests and scripts: no failure goes unnoticed.
 ///
-/// Every listener is called first; then the outermost `emit` on the thread panics, at its caller's line, with all the
-/// failures' messages. If the thread is unwinding already they are traced at error level instead.
+/// Every listener is called first; then the outermost `emit` or `drain` on the thread panics, at its caller's line, with all the failures'
+/// messages. Where a failure happens outside of both, the verb that it happened in panics, such as a `defer` that had to drop an event. In
+/// a destructor, and if the thread is unwinding already, they are traced at error level instead.
 ///
 /// # Panics
 ///
@@ -33,7 +34,8 @@ pub fn log<E: fmt::Display>(failure: Failure<E>) {
 #[track_caller]
 pub fn panic<E: fmt::Display>(failure: Failure<E>) {
     let message = failure.to_string();
-    assert!(frame::depth() != 0, "{message}");
+    // A bus that hands it a failure raises what is said here when it is done.
+    assert!(frame::depth() != 0 || frame::is_below_channel(), "{message}");
     frame::raise_at_the_end(&message);
 }
 

@@ -17,6 +17,18 @@ pub(crate) struct Scene<'a, E> {
     pub(crate) topic: Option<&'a str>,
     pub(crate) emitted_at: &'static Location<'static>,
     pub(crate) place: frame::Place,
+    pub(crate) timing: Timing,
+}
+
+/// When an event is delivered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timing {
+    /// While it is emitted.
+    Now,
+    /// By a drain, because it was deferred.
+    Late,
+    /// By a drain, to one listener that put it off.
+    Turn,
 }
 
 /// The emission that a listener is called in: what [`on_with`](Emitter::on_with) and its kin pass beside the event.

@@ -5,16 +5,18 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::slice;
 use std::sync::Arc;
 
-use crate::context::Scene;
+use crate::context::{Scene, Timing};
 use crate::discard::discard;
 use crate::emission::Emission;
+use crate::errors::raise_if_outermost;
 use crate::failure::{Cause, Failure};
 use crate::flow::Flow;
 use crate::handle::Emitter;
 use crate::id::{Key, ListenerId};
 use crate::info::ListenerInfo;
-use crate::listener::{Admit, Reply, Spend};
-use crate::raw::frame;
+use crate::listener::{Admit, Postponed, Reply, Spend};
+use crate::raw::backlog::From;
+use crate::raw::frame::{self, Chain};
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Chunk, Chunks, Entry};
 use crate::registry::{Channel, ListenerRef, Name, Snapshot, broad_event};
@@ -31,53 +33,30 @@ pub(crate) fn emit<T: 'static, E: Send + Sync + 'static>(
     let emitted_at = Location::caller();
     let bus = emitter.bus();
     if frame::depth() >= bus.max_depth {
-        let cause = Cause::TooDeep { limit: bus.max_depth };
-        let topic = topic.map(|topic| topic.text);
-        report(emitter, Failure::new(type_name::<T>(), topic, None, emitted_at, cause));
+        too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), emitted_at);
         return Emission::default();
     }
     let Some(channel) = channel.or_else(|| bus.registry.find::<T>()) else { return Emission::default() };
     let emission = deliver(emitter, channel, topic, event, emitted_at);
-    if let Some(failures) = frame::take_raised() {
-        raise(&failures);
-    }
+    raise_if_outermost();
     emission
-}
-
-/// Ends the outermost emission with the panic that `hearken::panic` asked for.
-#[cold]
-#[track_caller]
-fn raise(failures: &str) {
-    if std::thread::panicking() {
-        // A second panic on the way would abort the process.
-        tracing::error!(target: "hearken", "{failures}");
-    } else {
-        panic!("{failures}");
-    }
 }
 
 /// Hands a failure to those who listen for failures, then to the error channel.
 #[cold]
 pub(crate) fn report<E: Send + Sync + 'static>(emitter: &Emitter<E>, failure: Failure<E>) {
     let bus = emitter.bus();
-    if frame::is_below_channel() {
-        tracing::error!(target: "hearken", ?failure, "a failure below an error channel");
-        bus.suppress(1 + discard(failure));
-        return;
-    }
-    if !frame::is_below_failure()
+    if !frame::is_below_channel()
+        && !frame::is_below_failure()
         && let Some(channel) = bus.registry.find::<Failure<E>>()
     {
         // However deep it is: failures below this one go straight to the channel, so it ends here.
         deliver(emitter, channel, None, &failure, failure.emitted_at());
     }
-    let _report = frame::begin_report();
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (bus.on_failure)(failure))) {
-        tracing::error!(target: "hearken", cause = ?Cause::<E>::of_panic(&*payload), "the error channel panicked");
-        bus.suppress(1 + discard(payload));
-    }
+    bus.errors.take(failure);
 }
 
+/// Delivers an event that is emitted now.
 fn deliver<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: &Channel<T, E>,
@@ -85,22 +64,87 @@ fn deliver<T: 'static, E: Send + Sync + 'static>(
     event: &T,
     emitted_at: &'static Location<'static>,
 ) -> Emission {
-    let is_failure = TypeId::of::<T>() == TypeId::of::<Failure<E>>();
-    let (place, _frame) = frame::begin_emission(emitter.bus().address(), is_failure);
+    call_all(emitter, channel, topic, event, emitted_at, frame::chain(), Timing::Now)
+}
+
+/// Delivers an event that was deferred.
+#[inline]
+pub(crate) fn deliver_late<T: 'static, E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    channel: &Channel<T, E>,
+    topic: Option<Name<'_>>,
+    event: &T,
+    from: From,
+) {
+    if frame::depth() >= emitter.bus().max_depth {
+        return too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from.emitted_at);
+    }
+    call_all(emitter, channel, topic, event, from.emitted_at, from.chain, Timing::Late);
+}
+
+#[cold]
+fn too_deep<E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    event: &'static str,
+    topic: Option<&str>,
+    emitted_at: &'static Location<'static>,
+) {
+    let cause = Cause::TooDeep { limit: emitter.bus().max_depth };
+    report(emitter, Failure::new(event, topic, None, emitted_at, cause));
+}
+
+/// Calls one listener, which put an event off until now. Whether it was called.
+pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    turn: &Entry<ListenerRef<T, E>>,
+    topic: Option<&str>,
+    event: &T,
+    from: From,
+) -> bool {
+    let bus = emitter.bus();
+    if frame::depth() >= bus.max_depth {
+        too_deep(emitter, type_name::<T>(), topic, from.emitted_at);
+        return true;
+    }
+    let (place, _frame) = frame::begin_emission(bus.address(), is_failure::<T, E>(), from.chain);
+    let scene =
+        Scene { emitter, event: type_name::<T>(), topic, emitted_at: from.emitted_at, place, timing: Timing::Turn };
+    let mut delivery = Delivery::new(event, &scene);
+    delivery.run(|done| done.is_none().then_some(Turn::Own(turn)).into_iter());
+    delivery.heard > 0
+}
+
+fn is_failure<T: 'static, E: 'static>() -> bool {
+    TypeId::of::<T>() == TypeId::of::<Failure<E>>()
+}
+
+#[inline]
+fn call_all<T: 'static, E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    channel: &Channel<T, E>,
+    topic: Option<Name<'_>>,
+    event: &T,
+    emitted_at: &'static Location<'static>,
+    chain: Chain,
+    timing: Timing,
+) -> Emission {
+    let registry = &emitter.bus().registry;
+    let (place, _frame) = frame::begin_emission(emitter.bus().address(), is_failure::<T, E>(), chain);
     // Let go of before the frame: it may be the last to hold listeners that were removed meanwhile.
-    let mut snapshot = channel.snapshot(&emitter.bus().registry);
+    let mut snapshot = channel.snapshot(registry);
     let resolved;
     let narrowed = match topic {
         Some(topic) if snapshot.is_narrow() => Some(if let Some(narrowed) = snapshot.narrowed_to(topic) {
             narrowed
         } else {
-            (snapshot, resolved) = channel.resolve(&emitter.bus().registry, topic);
+            (snapshot, resolved) = channel.resolve(registry, topic);
             &resolved
         }),
         _ => None,
     };
     let Snapshot { own, any, unheard, .. } = &*snapshot;
-    let scene = Scene { emitter, event: type_name::<T>(), topic: topic.map(|topic| topic.text), emitted_at, place };
+    let text = topic.map(|topic| topic.text);
+    let scene = Scene { emitter, event: type_name::<T>(), topic: text, emitted_at, place, timing };
     let mut delivery = Delivery::new(event, &scene);
     let only = match narrowed {
         _ if !any.is_empty() => None,
@@ -114,7 +158,7 @@ fn deliver<T: 'static, E: Send + Sync + 'static>(
         let narrowed = narrowed.map(|narrowed| (&narrowed.own, &narrowed.any)).unzip();
         delivery.run_in_order([Some(own), narrowed.0], [Some(any), narrowed.1]);
     }
-    if delivery.heard == 0 && !unheard.is_empty() && !is_failure {
+    if delivery.heard == 0 && !unheard.is_empty() && delivery.deferred == 0 && !is_failure::<T, E>() {
         delivery.run_in_order([None; 2], [Some(unheard), None]);
     }
     delivery.report()
@@ -126,6 +170,7 @@ struct Delivery<'a, T, E> {
     scene: &'a Scene<'a, E>,
     heard: usize,
     failed: usize,
+    deferred: usize,
     stopped_by: Option<ListenerId>,
     /// Whose turn it is, for when it panics.
     current: Option<Turn<'a, T, E>>,
@@ -147,19 +192,29 @@ enum Turn<'a, T, E> {
 impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
     #[inline]
     fn new(event: &'a T, scene: &'a Scene<'a, E>) -> Self {
-        Self { event, scene, heard: 0, failed: 0, stopped_by: None, current: None, answer: None, is_asking: false }
+        Self {
+            event,
+            scene,
+            heard: 0,
+            failed: 0,
+            deferred: 0,
+            stopped_by: None,
+            current: None,
+            answer: None,
+            is_asking: false,
+        }
     }
 
     #[inline]
     fn report(&self) -> Emission {
         #[cold]
-        fn whole(heard: usize, failed: usize, stopped_by: Option<ListenerId>) -> Emission {
-            Emission { heard, failed, deferred: 0, stopped_by }
+        fn whole(heard: usize, failed: usize, deferred: usize, stopped_by: Option<ListenerId>) -> Emission {
+            Emission { heard, failed, deferred, stopped_by }
         }
         // Apart, because constants are returned faster than what was written a moment ago.
-        match (self.failed, self.stopped_by) {
-            (0, None) => Emission { heard: self.heard, ..Emission::default() },
-            (failed, stopped_by) => whole(self.heard, failed, stopped_by),
+        match (self.failed, self.deferred, self.stopped_by) {
+            (0, 0, None) => Emission { heard: self.heard, ..Emission::default() },
+            (failed, deferred, stopped_by) => whole(self.heard, failed, deferred, stopped_by),
         }
     }
 
@@ -234,13 +289,38 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
             return true;
         }
         self.is_asking = true;
-        let answer = listener.admits(event);
+        let (answer, postponed) = match self.scene.timing {
+            Timing::Turn => (Admit::Yes, Postponed::No),
+            Timing::Late => (listener.admits(event), Postponed::No),
+            Timing::Now => match listener.admits(event) {
+                Admit::Yes => (Admit::Yes, listener.postpone(entry, event, self.scene)),
+                answer => (answer, Postponed::No),
+            },
+        };
         self.is_asking = false;
         match answer {
             Admit::Yes => {}
             Admit::No => return false,
             Admit::Gone => {
                 self.close_current();
+                return false;
+            }
+        }
+        match postponed {
+            Postponed::No => {}
+            Postponed::Refused => {
+                if let Some(turn) = self.current {
+                    self.report_failure(turn, Cause::Lost { missed: 1 });
+                }
+                return false;
+            }
+            Postponed::Queued => {
+                self.deferred += 1;
+                return false;
+            }
+            Postponed::Displaced(oldest) => {
+                self.deferred += 1;
+                report(self.scene.emitter, oldest);
                 return false;
             }
         }
@@ -294,7 +374,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
         let cause = Cause::of_panic(&*payload);
         match discard(payload) {
             0 => {}
-            panics => self.scene.emitter.bus().suppress(panics),
+            panics => self.scene.emitter.bus().errors.suppress(panics),
         }
         let was_asked = std::mem::take(&mut self.is_asking);
         if let Some(turn) = self.current {

@@ -1,20 +1,32 @@
 //! The bus's front: how one is made, and its verbs.
 
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::context::{AnyEvent, Context};
+use crate::deferred::drain::{self, Drained};
+use crate::deferred::event::defer;
+use crate::deferred::event_loop::{self, EventLoop};
+use crate::deferred::timer::{self, Timer};
 use crate::dispatch;
 use crate::emission::Emission;
+use crate::errors::ErrorChannel;
 use crate::failure::{BoxError, Failure};
 use crate::flow::IntoFlow;
 use crate::handle::{Bus, Emitter};
 use crate::id::ListenerId;
+use crate::inbox::Inbox;
 use crate::listen::{Listen, TopicRef, TopicsRef, add_broad};
+use crate::overflow::{DeferError, Overflow};
 use crate::port::Port;
+use crate::queue::{Limit, Queue};
 use crate::record::Recorder;
-use crate::registry::{ANY, UNHEARD};
+use crate::registry::{ANY, Registry, UNHEARD};
 use crate::subscription::Subscription;
 use crate::topic::{SEPARATOR, TopicError, can_separate};
 
@@ -281,6 +293,211 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         dispatch::emit(self, None, None, event)
     }
 
+    /// Queues the event, for whoever drains to deliver: to those who listen then, and on that thread.
+    ///
+    /// The second way to tell. [`emit`](Self::emit) delivers before it returns; this one returns at once, so it is for telling from a
+    /// callback that must be short, from a thread that isn't to run listeners, or from a listener that would otherwise recurse. Somebody has to
+    /// deliver: [`drain`](Self::drain) in every frame, [`run`](Self::run) or [`spawn_loop`](Self::spawn_loop) on a thread.
+    ///
+    /// ```
+    /// let bus = hearken::Emitter::new(hearken::log);
+    /// let _hears = bus.on(|n: &u32| println!("{n}"));
+    /// bus.defer(7_u32)?;
+    /// assert_eq!(bus.pending(), 1);
+    /// assert_eq!(bus.drain().delivered, 1);
+    /// # Ok::<(), hearken::DeferError<u32>>(())
+    /// ```
+    ///
+    /// # Order
+    ///
+    /// First in, first out, across all types, topics and threads.
+    ///
+    /// # Causes
+    ///
+    /// [`Context::cause`] and [`origin`](Context::origin) are those of the emission in which it was deferred, if it was in one.
+    ///
+    /// # Overflow
+    ///
+    /// The queue is bounded: [`Builder::queue`] says by how much, and what becomes of one more event. An event that isn't delivered is given
+    /// back, or reported as [`Cause::Lost`](crate::Cause::Lost). A bus that goes with events in its queue reports them in one such failure, and
+    /// drops them.
+    ///
+    /// # Errors
+    ///
+    /// The event itself, if the queue is full or closed.
+    ///
+    /// # Cost
+    ///
+    /// A short lock. No allocation once the queue is as large as it gets.
+    #[inline]
+    #[track_caller]
+    pub fn defer<T: Send + 'static>(&self, event: T) -> Result<(), DeferError<T>> {
+        defer(self, None, None, event)
+    }
+
+    /// Queues the event when this much time has passed. Dropping the [`Timer`] cancels it; [`Timer::detach`] lets it run.
+    ///
+    /// A timer fires from a drain, or wakes a loop to fire it: its event joins the end of the queue then, whatever the queue's capacity.
+    /// Timers fire in the order of their times; those of equal times, in the order they were set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use hearken::{Clock, Emitter};
+    ///
+    /// let clock = Clock::manual();
+    /// let bus = Emitter::builder().clock(clock.clone()).build(hearken::log);
+    /// let reminder = bus.defer_in(Duration::from_secs(60), "tea is ready");
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(bus.drain().delivered, 1);
+    /// # drop(reminder);
+    /// ```
+    ///
+    /// # Closing
+    ///
+    /// After [`close`](Self::close), and by it, the event is reported as [`Cause::Lost`](crate::Cause::Lost).
+    ///
+    /// # Cost
+    ///
+    /// A short lock, an allocation or two, and `O(log n)` steps among `n` timers.
+    #[track_caller]
+    pub fn defer_in<T: Send + 'static>(&self, delay: Duration, event: T) -> Timer {
+        timer::defer_in(self, None, delay, event)
+    }
+
+    /// Queues a copy of the event whenever a period has passed, the first time one period from now. See [`defer_in`](Self::defer_in).
+    ///
+    /// Periods that nobody drained in are made up for by one firing, not by many: the next one is at the next multiple of the period. A
+    /// clone that panics is a failure, and that firing is left out. [`close`](Self::close) ends it.
+    ///
+    /// # Panics
+    ///
+    /// If the period is zero.
+    #[track_caller]
+    pub fn defer_every<T: Clone + Send + 'static>(&self, period: Duration, event: T) -> Timer {
+        timer::defer_every(self, None, period, event)
+    }
+
+    /// Delivers the events that are queued now, and those of timers that are due now, on this thread.
+    ///
+    /// ```
+    /// let bus = hearken::Emitter::new(hearken::log);
+    /// let _echo = bus.on_with(|n: &u32, cx| drop(cx.emitter().defer(n + 1)));
+    /// bus.defer(1_u32)?;
+    /// let drained = bus.drain();
+    /// assert_eq!((drained.delivered, drained.remaining), (1, 1), "2 waits for the next drain");
+    /// # Ok::<(), hearken::DeferError<u32>>(())
+    /// ```
+    ///
+    /// # Order
+    ///
+    /// That of deferring. What a listener defers meanwhile waits for the next drain, so this one ends.
+    ///
+    /// # Re-entrancy
+    ///
+    /// One thread delivers at a time. Inside a delivery from this queue, and beside another thread's, it delivers nothing.
+    ///
+    /// # Failures
+    ///
+    /// A listener's failure stops neither its fellows nor the drain.
+    ///
+    /// # Panics
+    ///
+    /// Only with the error channel [`hearken::panic`](crate::panic), after everything was delivered.
+    ///
+    /// # Cost
+    ///
+    /// Two short locks for the drain, and an emit without the search for its type for every event.
+    #[track_caller]
+    pub fn drain(&self) -> Drained {
+        drain::drain(self, Limit::None)
+    }
+
+    /// [`drain`](Self::drain), until this much time has passed by the bus's clock: for frames that have to be on time.
+    ///
+    /// It looks at the clock before every event, so it may deliver none. What it doesn't get to stays first in the queue.
+    #[track_caller]
+    pub fn drain_for(&self, budget: Duration) -> Drained {
+        drain::drain(self, Limit::Until(self.bus().queue.clock.now().saturating_add(budget)))
+    }
+
+    /// [`drain`](Self::drain), and again, with what listeners deferred meanwhile, until nothing is left or so many events were delivered.
+    ///
+    /// For tests and scripts, which want to see a flow to its end; the limit ends flows that have none.
+    #[track_caller]
+    pub fn drain_until_idle(&self, limit: usize) -> Drained {
+        drain::drain_until_idle(self, limit)
+    }
+
+    /// How many events wait in the queue: those whose delivery has not begun. Timers that are not due don't count.
+    pub fn pending(&self) -> usize {
+        self.bus().queue.pending()
+    }
+
+    /// Drops the events that wait in the queue, unreported. How many there were. Timers stay.
+    ///
+    /// What another thread's drain holds already is not delivered any more, and dropped by that thread.
+    pub fn discard_pending(&self) -> usize {
+        drain::discard_pending(self)
+    }
+
+    /// The event loop: delivers what is deferred as it comes, on this thread, until the queue is [closed](Self::close), and then what is left.
+    ///
+    /// It sleeps while there is nothing to do; an event, or a timer's time, wakes it. Failures don't end it. Several loops may run on one bus:
+    /// each event is delivered by one of them. For a loop with a thread of its own there is [`spawn_loop`](Self::spawn_loop).
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let bus = hearken::Emitter::new(hearken::log);
+    /// let _hears = bus.on(|n: &u32| println!("{n}"));
+    /// thread::scope(|threads| {
+    ///     threads.spawn(|| {
+    ///         bus.defer(7_u32).unwrap();
+    ///         bus.close();
+    ///     });
+    ///     bus.run(); // prints 7, and returns
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Inside a delivery from this very queue, where it would wait for itself.
+    #[track_caller]
+    pub fn run(&self) {
+        event_loop::run(self);
+    }
+
+    /// An event loop on a thread of its own, with this name. See [`run`](Self::run) and [`EventLoop`].
+    ///
+    /// # Errors
+    ///
+    /// If the system can't start a thread.
+    pub fn spawn_loop(&self, name: &str) -> io::Result<EventLoop> {
+        event_loop::spawn(self, name)
+    }
+
+    /// Ends deferral: from now on `defer` gives [`DeferError::Closed`], and loops end when they have delivered what is left. `emit` works on.
+    ///
+    /// Timers that repeat are cancelled; each other one that waits is reported as [`Cause::Lost`](crate::Cause::Lost).
+    #[track_caller]
+    pub fn close(&self) {
+        drain::close(self);
+    }
+
+    /// Keeps a copy of every `T` that is emitted from now on, for a thread to take one after the other. See [`Inbox`].
+    ///
+    /// ```
+    /// let bus = hearken::Emitter::new(hearken::log);
+    /// let numbers = bus.inbox::<u32>();
+    /// bus.emit(&7_u32);
+    /// drop(bus);
+    /// assert_eq!(numbers.iter().collect::<Vec<_>>(), [7]);
+    /// ```
+    #[track_caller]
+    pub fn inbox<T: Clone + Send + 'static>(&self) -> Inbox<T> {
+        self.listen().inbox()
+    }
+
     /// The right to emit `T`s, to give to a module that has no business listening. See [`Port`].
     pub fn port<T: 'static>(&self) -> Port<T, E> {
         Port::new(self.clone(), None)
@@ -309,6 +526,9 @@ pub struct Builder<E = BoxError> {
     max_depth: usize,
     leak_warning: Option<NonZeroUsize>,
     separator: char,
+    capacity: usize,
+    overflow: Overflow,
+    clock: Clock,
     error: PhantomData<fn() -> E>,
 }
 
@@ -316,7 +536,15 @@ impl<E: Send + Sync + 'static> Builder<E> {
     /// The settings that a bus has unless told otherwise.
     #[expect(clippy::new_without_default, reason = "`Emitter::builder()` and this are ways enough")]
     pub fn new() -> Self {
-        Self { max_depth: 128, leak_warning: NonZeroUsize::new(1_000), separator: SEPARATOR, error: PhantomData }
+        Self {
+            max_depth: 128,
+            leak_warning: NonZeroUsize::new(1_000),
+            separator: SEPARATOR,
+            capacity: 65_536,
+            overflow: Overflow::Reject,
+            clock: Clock::system(),
+            error: PhantomData,
+        }
     }
 
     /// How many emissions may nest on a thread, the outermost included, all buses counted; 128 unless set. One more is not delivered but
@@ -359,9 +587,36 @@ impl<E: Send + Sync + 'static> Builder<E> {
         self
     }
 
+    /// How many deferred events may wait at once, and what becomes of one more; 65,536 and [`Overflow::Reject`] unless set.
+    ///
+    /// An event waits until its delivery begins. What timers fire joins the queue whatever its capacity. Room is made as it is needed, not
+    /// set aside.
+    ///
+    /// # Panics
+    ///
+    /// If the capacity is 0: such a queue would take nothing.
+    #[track_caller]
+    pub fn queue(mut self, capacity: usize, overflow: Overflow) -> Self {
+        assert!(capacity != 0, "`queue(0, …)` would take no event: allow one or more");
+        (self.capacity, self.overflow) = (capacity, overflow);
+        self
+    }
+
+    /// What timers and budgets go by: the system's clock unless set, [`Clock::manual`] in tests.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// The bus, and the error channel that all of its failures go to: see [`Emitter::new`].
     pub fn build(self, on_failure: impl Fn(Failure<E>) + Send + Sync + 'static) -> Emitter<E> {
-        Emitter::from_bus(Bus::new(self.max_depth, self.leak_warning, self.separator, Box::new(on_failure)))
+        let errors = Arc::new(ErrorChannel::new(Box::new(on_failure)));
+        Emitter::from_bus(Bus {
+            registry: Registry::new(self.leak_warning, self.separator),
+            queue: Queue::new(self.capacity, self.overflow, self.clock, Arc::clone(&errors)),
+            errors,
+            max_depth: self.max_depth,
+        })
     }
 }
 
@@ -371,6 +626,8 @@ impl<E> fmt::Debug for Builder<E> {
             .field("max_depth", &self.max_depth)
             .field("leak_warning", &self.leak_warning)
             .field("separator", &self.separator)
+            .field("queue", &(self.capacity, self.overflow))
+            .field("clock", &self.clock)
             .finish_non_exhaustive()
     }
 }

@@ -60,6 +60,11 @@ pub enum Cause<E = BoxError> {
         /// How many emissions the bus lets nest.
         limit: usize,
     },
+    /// So many events were not delivered: what was to take them was full, closed, or is gone.
+    Lost {
+        /// How many.
+        missed: u64,
+    },
 }
 
 impl<E> Failure<E> {
@@ -137,6 +142,7 @@ impl<E> Clone for Cause<E> {
             Self::Error(error) => Self::Error(Arc::clone(error)),
             Self::Panic(message) => Self::Panic(Arc::clone(message)),
             Self::TooDeep { limit } => Self::TooDeep { limit: *limit },
+            Self::Lost { missed } => Self::Lost { missed: *missed },
         }
     }
 }
@@ -184,6 +190,12 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
                 "not delivered, {limit} emissions are nested on this thread already; \
                  break the cycle, or allow more with `Builder::max_depth`"
             ),
+            Self::Lost { missed } => write!(
+                f,
+                "{missed} {} lost, what was to take {} is full, closed or gone; take events out faster, or give it more room",
+                if *missed == 1 { "event was" } else { "events were" },
+                if *missed == 1 { "it" } else { "them" },
+            ),
         }
     }
 }
@@ -207,6 +219,7 @@ impl<E> fmt::Debug for Cause<E> {
             Self::Error(_) => write!(f, "Error({})", std::any::type_name::<E>()),
             Self::Panic(message) => f.debug_tuple("Panic").field(message).finish(),
             Self::TooDeep { limit } => f.debug_struct("TooDeep").field("limit", limit).finish(),
+            Self::Lost { missed } => f.debug_struct("Lost").field("missed", missed).finish(),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The bus itself, and the handles that share it.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
-use crate::failure::{BoxError, Failure};
+use crate::clock::Wake;
+use crate::errors::ErrorChannel;
+use crate::failure::BoxError;
+use crate::queue::Queue;
 use crate::raw::frame;
 use crate::registry::Registry;
-use crate::sync::{AtomicU64, Ordering};
 
 /// An event bus: the place where some modules say what happened and others listen.
 ///
@@ -28,6 +29,9 @@ use crate::sync::{AtomicU64, Ordering};
 /// | hear, or tell, on a topic | [`topic`](Self::topic), [`topics`](Self::topics); [`try_topic`](Self::try_topic) for names from outside |
 /// | stop hearing | drop the [`Subscription`](crate::Subscription); [`off`](Self::off), [`off_all`](Self::off_all) |
 /// | tell whoever hears, now | [`emit`](Self::emit) |
+/// | have it told later | [`defer`](Self::defer), [`defer_in`](Self::defer_in), [`defer_every`](Self::defer_every) |
+/// | deliver what was deferred | [`drain`](Self::drain) now and then, [`run`](Self::run), [`spawn_loop`](Self::spawn_loop) |
+/// | pull events on a thread | [`inbox`](Self::inbox) |
 /// | give a module the right to tell | [`port`](Self::port) |
 /// | see in a test what was told | [`record`](Self::record) |
 /// | refer to the bus without keeping it | [`downgrade`](Self::downgrade) |
@@ -40,22 +44,13 @@ pub struct Emitter<E = BoxError> {
 }
 
 /// What all handles share.
+///
+/// The listeners go first, with what they have to report; then what waits in the queue.
 pub(crate) struct Bus<E> {
     pub(crate) registry: Registry<E>,
-    pub(crate) on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>,
+    pub(crate) queue: Queue<E>,
+    pub(crate) errors: Arc<ErrorChannel<E>>,
     pub(crate) max_depth: usize,
-    suppressed: AtomicU64,
-}
-
-impl<E: Send + Sync + 'static> Bus<E> {
-    pub(crate) fn new(
-        max_depth: usize,
-        leak_warning: Option<NonZeroUsize>,
-        separator: char,
-        on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>,
-    ) -> Self {
-        Self { registry: Registry::new(leak_warning, separator), on_failure, max_depth, suppressed: AtomicU64::new(0) }
-    }
 }
 
 impl<E> Bus<E> {
@@ -65,22 +60,29 @@ impl<E> Bus<E> {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Counts failures that went nowhere but into the trace.
-    pub(crate) fn suppress(&self, failures: u64) {
-        self.suppressed.fetch_add(failures, Ordering::Relaxed);
-    }
-
     /// To be held while listeners are let go of.
     pub(crate) fn clean_up(&self) -> frame::Guard {
         frame::begin_clean_up(self.address())
     }
 }
 
-impl<E> Emitter<E> {
-    pub(crate) fn from_bus(bus: Bus<E>) -> Self {
-        Self { bus: Arc::new(bus) }
+/// A clock that was moved by hand.
+impl<E: Send + Sync + 'static> Wake for Bus<E> {
+    fn wake(&self) {
+        self.queue.wake();
     }
+}
 
+impl<E: Send + Sync + 'static> Emitter<E> {
+    pub(crate) fn from_bus(bus: Bus<E>) -> Self {
+        let bus = Arc::new(bus);
+        let sleeper: Weak<Bus<E>> = Arc::downgrade(&bus);
+        bus.queue.clock.wakes(sleeper);
+        Self { bus }
+    }
+}
+
+impl<E> Emitter<E> {
     #[inline]
     pub(crate) fn bus(&self) -> &Bus<E> {
         &self.bus
@@ -103,7 +105,7 @@ impl<E> Emitter<E> {
     ///
     /// Anything but 0 is a bug, most often in the error channel.
     pub fn suppressed_failures(&self) -> u64 {
-        self.bus.suppressed.load(Ordering::Relaxed)
+        self.bus.errors.suppressed()
     }
 }
 

@@ -2,20 +2,26 @@
 #![forbid(unsafe_code)]
 
 mod channels;
+mod clock;
 mod context;
+mod deferred;
 mod discard;
 mod dispatch;
 mod emission;
 mod emitter;
+mod errors;
 mod failure;
 mod flow;
 mod handle;
 mod id;
+mod inbox;
 mod info;
 mod listen;
 mod listener;
+mod overflow;
 mod policy;
 mod port;
+mod queue;
 mod raw;
 mod record;
 mod registry;
@@ -24,15 +30,21 @@ mod sync;
 mod topic;
 
 pub use channels::{ignore, log, panic};
+pub use clock::Clock;
 pub use context::{AnyEvent, Context};
+pub use deferred::drain::Drained;
+pub use deferred::event_loop::EventLoop;
+pub use deferred::timer::Timer;
 pub use emission::Emission;
 pub use emitter::Builder;
 pub use failure::{BoxError, Cause, Failure};
 pub use flow::IntoFlow;
 pub use handle::{Emitter, WeakEmitter};
 pub use id::{EmissionId, ListenerId};
+pub use inbox::{Inbox, InboxIter};
 pub use info::ListenerInfo;
 pub use listen::{Listen, TopicRef, TopicsRef};
+pub use overflow::{DeferError, Overflow};
 pub use port::Port;
 pub use record::Recorder;
 pub use subscription::{Subscription, WouldDeadlock};

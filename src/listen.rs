@@ -5,14 +5,22 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::context::{AnyEvent, Context, Scene};
+use crate::deferred::event::defer;
+use crate::deferred::timer::{self, Timer};
 use crate::dispatch;
 use crate::emission::Emission;
 use crate::failure::BoxError;
 use crate::flow::{Flow, IntoFlow};
 use crate::handle::Emitter;
+use crate::id::ListenerId;
+use crate::inbox::Inbox;
+use crate::info::ListenerInfo;
 use crate::listener::{About, Closure, Hear, Slot};
+use crate::overflow::{DeferError, Overflow};
+use crate::policy::deferred::{Deferred, Postpone, postpone};
 use crate::policy::filter::{Filter, Filtered};
 use crate::policy::silent::Silent;
 use crate::policy::times::Times;
@@ -25,7 +33,7 @@ use crate::subscription::Subscription;
 use crate::sync::Mutex;
 use crate::topic::{Pattern, Topic, TopicError};
 
-/// A listener in the making: options first, then one of `on`, `on_with`, `once`, `once_with`, `on_weak`, `record`.
+/// A listener in the making: options first, then one of `on`, `on_with`, `once`, `once_with`, `on_weak`, `inbox`, `record`.
 ///
 /// From [`Emitter::listen`].
 ///
@@ -57,13 +65,28 @@ pub struct Listen<'a, T, E = BoxError> {
     times: Option<NonZeroU64>,
     filters: Vec<Filter<T>>,
     patterns: Vec<Pattern>,
+    /// How its turns are put off, if they are.
+    postpone: Option<Postpone<T, E>>,
+    capacity: usize,
+    overflow: Overflow,
     /// The topic it was begun from, if it was begun from one.
     topic: Option<Name<'a>>,
 }
 
 impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     pub(crate) fn new(emitter: &'a Emitter<E>) -> Self {
-        Self { emitter, priority: 0, name: None, times: None, filters: Vec::new(), patterns: Vec::new(), topic: None }
+        Self {
+            emitter,
+            priority: 0,
+            name: None,
+            times: None,
+            filters: Vec::new(),
+            patterns: Vec::new(),
+            postpone: None,
+            capacity: 256,
+            overflow: Overflow::DropOldest,
+            topic: None,
+        }
     }
 
     /// Narrows it to the events emitted on a topic that matches this pattern. With several patterns, on a topic that matches any of them;
@@ -115,6 +138,54 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     /// A filter runs before every call, on the thread that emits. Its panic is a failure, and counts as no.
     pub fn filter(mut self, passes: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
         self.filters.push(Box::new(passes));
+        self
+    }
+
+    /// Has it hear an event that is emitted later: a copy of it waits in the bus's queue, and the listener is called by the next
+    /// [`drain`](Emitter::drain), on the thread that drains. An event that is itself deferred reaches it at once.
+    ///
+    /// For what must run on one thread, a GUI's or an event loop's, whichever thread emits. Toolkits call it a queued connection.
+    ///
+    /// ```
+    /// let bus = hearken::Emitter::new(hearken::log);
+    /// let _window = bus.listen::<u32>().deferred().on(|n| println!("{n}"));
+    /// let emission = bus.emit(&7_u32);
+    /// assert_eq!((emission.heard, emission.deferred), (0, 1));
+    /// assert_eq!(bus.drain().delivered, 1);
+    /// ```
+    ///
+    /// # Between the emission and the call
+    ///
+    /// Filters are asked when the event is emitted. A listener that is off or paused when its turn comes is passed by; a limit, also that
+    /// of `once`, is used up then. Its `Break` stops nothing. Its [`Context`] is that of the emission it hears.
+    ///
+    /// # Overflow
+    ///
+    /// An emit never waits: what a full or closed queue doesn't take, whatever its [`Overflow`], is a failure of this listener with
+    /// [`Cause::Lost`](crate::Cause::Lost).
+    pub fn deferred(mut self) -> Self
+    where
+        T: Clone + Send,
+    {
+        self.postpone = Some(postpone);
+        self
+    }
+
+    /// How many events an [`inbox`](Self::inbox) holds; 256 unless set.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    #[track_caller]
+    pub fn capacity(mut self, events: usize) -> Self {
+        assert!(events != 0, "`capacity(0)` would hold no `{}`: ask for one or more", event_name::<T>());
+        self.capacity = events;
+        self
+    }
+
+    /// What a full [`inbox`](Self::inbox) does with one more event; [`Overflow::DropOldest`] unless set.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
         self
     }
 
@@ -211,7 +282,27 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         })
     }
 
-    /// How many listeners an emit of `T` would call, on the topic if it was begun from one ([`TopicRef`]); filters aside: those that are not
+    /// Keeps copies of the events for a thread to take: [`Emitter::inbox`] with these options.
+    #[track_caller]
+    pub fn inbox(self) -> Inbox<T>
+    where
+        T: Clone + Send,
+    {
+        let (emitter, registered_at) = (self.emitter, Location::caller());
+        let (name, topics) = (self.name, self.patterns.clone());
+        Inbox::new(emitter, self.capacity, self.overflow, |sender| {
+            let keep = move |event: &T, scene: &Scene<'_, E>, id: ListenerId| {
+                let priority = id.key().priority();
+                let info =
+                    || ListenerInfo { id, event: scene.event, topics: topics.clone(), priority, name, registered_at };
+                sender.send(event.clone(), scene.emitted_at, info);
+                Flow::Continue
+            };
+            self.add(Closure::new(keep))
+        })
+    }
+
+    /// How many listeners an emit of `T` would call, now or deferred, on the topic if it was begun from one ([`TopicRef`]); filters aside: those that are not
     /// paused and whose owner lives.
     ///
     /// Narrowed to patterns, it is how many of them are registered on these very patterns. Listeners of every type and recorders don't count,
@@ -241,6 +332,13 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     fn add(mut self, hear: impl Hear<T, E> + 'static) -> Subscription {
         let added_at = Location::caller();
         let filters = std::mem::take(&mut self.filters);
+        if let Some(postpone) = self.postpone.take() {
+            let hear: Box<dyn Hear<T, E>> = match self.times.take() {
+                None => Box::new(hear),
+                Some(times) => Box::new(Times::new(times, hear)),
+            };
+            return self.insert(Deferred::new(postpone, Filtered::new(filters, hear)), added_at);
+        }
         match (self.times, filters.is_empty()) {
             (None, true) => self.insert(hear, added_at),
             (Some(times), true) => self.insert(Times::new(times, hear), added_at),
@@ -301,6 +399,7 @@ impl<T, E> fmt::Debug for Listen<'_, T, E> {
             .field("times", &self.times)
             .field("filters", &self.filters.len())
             .field("patterns", &self.patterns)
+            .field("deferred", &self.postpone.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -356,6 +455,33 @@ impl<'a, E: Send + Sync + 'static> TopicRef<'a, E> {
     #[track_caller]
     pub fn emit<T: 'static>(self, event: &T) -> Emission {
         dispatch::emit(self.emitter, None, Some(self.name), event)
+    }
+
+    /// Queues the event on this topic: [`Emitter::defer`].
+    ///
+    /// # Errors
+    ///
+    /// The event itself, if the queue is full or closed.
+    #[inline]
+    #[track_caller]
+    pub fn defer<T: Send + 'static>(self, event: T) -> Result<(), DeferError<T>> {
+        defer(self.emitter, None, Some(self.name), event)
+    }
+
+    /// Queues the event on this topic after a delay: [`Emitter::defer_in`].
+    #[track_caller]
+    pub fn defer_in<T: Send + 'static>(self, delay: Duration, event: T) -> Timer {
+        timer::defer_in(self.emitter, Some(self.name), delay, event)
+    }
+
+    /// Queues a copy of the event on this topic again and again: [`Emitter::defer_every`].
+    ///
+    /// # Panics
+    ///
+    /// If the period is zero.
+    #[track_caller]
+    pub fn defer_every<T: Clone + Send + 'static>(self, period: Duration, event: T) -> Timer {
+        timer::defer_every(self.emitter, Some(self.name), period, event)
     }
 
     /// The right to emit `T`s on this topic. See [`Port`].
@@ -436,6 +562,12 @@ macro_rules! listening {
                 listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
             ) -> Subscription {
                 add_broad(self.emitter, ANY, self.patterns(), listener)
+            }
+
+            /// Keeps copies of such events of type `T`, for a thread to take: [`Emitter::inbox`].
+            #[track_caller]
+            pub fn inbox<T: Clone + Send + 'static>(self) -> Inbox<T> {
+                self.listen().inbox()
             }
 
             /// Keeps every such event of type `T`, for a test to look at: [`Emitter::record`].

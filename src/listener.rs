@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use crate::context::Scene;
 use crate::discard::discard;
+use crate::failure::Failure;
 use crate::flow::Flow;
 use crate::handle::Bus;
 use crate::id::{Key, ListenerId};
 use crate::info::ListenerInfo;
 use crate::raw::gate::Gate;
-use crate::raw::roll::Mark;
+use crate::raw::roll::{Entry, Mark};
+use crate::registry::ListenerRef;
 use crate::sync::{Condvar, Mutex};
 use crate::topic::Pattern;
 
@@ -26,6 +28,7 @@ pub(crate) trait Listener<T: ?Sized, E>: Send + Sync {
     fn call_admitted(&self, mark: &Mark, event: &T, scene: &Scene<'_, E>) -> Flow<E>;
 
     fn admits(&self, event: &T) -> Admit;
+    fn postpone(&self, entry: &Entry<ListenerRef<T, E>>, event: &T, scene: &Scene<'_, E>) -> Postponed<E>;
     fn spend(&self) -> Spend;
     fn is_present(&self) -> bool;
     fn gate(&self) -> &Gate;
@@ -53,6 +56,11 @@ pub(crate) trait Hear<T: ?Sized, E>: Release {
     /// Before the call, of a guarded listener. May run user code, such as a filter.
     fn admits(&self, _event: &T) -> Admit {
         Admit::Yes
+    }
+
+    /// After it admitted an event that is emitted now, of a guarded listener: it may rather hear it later. May run user code, such as `Clone`.
+    fn postpone(&self, _entry: &Entry<ListenerRef<T, E>>, _event: &T, _scene: &Scene<'_, E>) -> Postponed<E> {
+        Postponed::No
     }
 
     /// After it admitted, of a guarded listener: uses one call up. Runs no user code.
@@ -88,6 +96,18 @@ pub(crate) enum Admit {
     No,
     /// It will never be called again.
     Gone,
+}
+
+/// What a listener made of its turn.
+pub(crate) enum Postponed<E> {
+    /// It takes it now.
+    No,
+    /// It takes it later.
+    Queued,
+    /// It takes it later, and another event had to go for it.
+    Displaced(Failure<E>),
+    /// It would have taken it later, and there is no room for it.
+    Refused,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,6 +203,10 @@ impl<T: ?Sized, E: Send + Sync, H: Hear<T, E>> Listener<T, E> for Slot<E, H> {
         self.hear.admits(event)
     }
 
+    fn postpone(&self, entry: &Entry<ListenerRef<T, E>>, event: &T, scene: &Scene<'_, E>) -> Postponed<E> {
+        self.hear.postpone(entry, event, scene)
+    }
+
     fn spend(&self) -> Spend {
         self.hear.spend()
     }
@@ -220,7 +244,7 @@ impl<E, H: Release> Drop for Slot<E, H> {
         if panics != 0
             && let Some(bus) = self.about.bus.upgrade()
         {
-            bus.suppress(panics);
+            bus.errors.suppress(panics);
         }
         if let Some(rare) = self.about.rare.get() {
             rare.gone.open();

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::deferred::event::defer;
+use crate::deferred::timer::{self, Timer};
 use crate::dispatch;
 use crate::emission::Emission;
 use crate::failure::BoxError;
 use crate::handle::Emitter;
+use crate::overflow::DeferError;
 use crate::registry::{Channel, Name};
 
 /// The right to tell a bus about one type of event, on one topic or on none: an owned handle that can emit and nothing else.
@@ -50,8 +54,48 @@ impl<T: 'static, E: Send + Sync + 'static> Port<T, E> {
     #[inline]
     #[track_caller]
     pub fn emit(&self, event: &T) -> Emission {
-        let topic = self.topic.as_ref().map(|(text, hash)| Name { text, hash: *hash });
-        dispatch::emit(&self.emitter, Some(&self.channel), topic, event)
+        dispatch::emit(&self.emitter, Some(&self.channel), self.name(), event)
+    }
+
+    /// Queues the event: [`Emitter::defer`].
+    ///
+    /// # Errors
+    ///
+    /// The event itself, if the queue is full or closed.
+    #[inline]
+    #[track_caller]
+    pub fn defer(&self, event: T) -> Result<(), DeferError<T>>
+    where
+        T: Send,
+    {
+        defer(&self.emitter, Some(&self.channel), self.name(), event)
+    }
+
+    /// Queues the event after a delay: [`Emitter::defer_in`].
+    #[track_caller]
+    pub fn defer_in(&self, delay: Duration, event: T) -> Timer
+    where
+        T: Send,
+    {
+        timer::defer_in(&self.emitter, self.name(), delay, event)
+    }
+
+    /// Queues a copy of the event again and again: [`Emitter::defer_every`].
+    ///
+    /// # Panics
+    ///
+    /// If the period is zero.
+    #[track_caller]
+    pub fn defer_every(&self, period: Duration, event: T) -> Timer
+    where
+        T: Clone + Send,
+    {
+        timer::defer_every(&self.emitter, self.name(), period, event)
+    }
+
+    #[inline]
+    fn name(&self) -> Option<Name<'_>> {
+        self.topic.as_ref().map(|(text, hash)| Name { text, hash: *hash })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one door to atomics, locks and thread-locals, so that a model checker can put its own behind it.
 
-pub(crate) use self::doors::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, thread_cells};
+pub(crate) use self::doors::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, thread_cells};
 pub(crate) use parking_lot::ReentrantMutex;
 pub(crate) use std::sync::atomic::Ordering;
 
@@ -9,7 +9,7 @@ pub(crate) use std::sync::atomic::AtomicU64 as Counter;
 
 #[cfg(not(loom))]
 mod doors {
-    pub(crate) use parking_lot::{Condvar, Mutex};
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
     /// Thread-locals that are there from the start.
@@ -26,6 +26,7 @@ mod doors {
 mod doors {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
     use std::ops::{Deref, DerefMut};
+    use std::time::Duration;
 
     macro_rules! thread_cells {
         ($($(#[$attribute:meta])* static $name:ident: $type:ty = $start:expr;)*) => {
@@ -61,6 +62,15 @@ mod doors {
     impl Condvar {
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
             guard.0 = guard.0.take().and_then(|guard| self.0.wait(guard).ok());
+        }
+
+        /// No time passes in a model, so this one waits until it is woken.
+        pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _timeout: Duration) {
+            self.wait(guard);
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
         }
 
         pub(crate) fn notify_all(&self) {

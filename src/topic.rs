@@ -473,6 +473,10 @@ mod tests {
             let text = "a".repeat(bytes);
             assert_eq!(is_plain_topic(&text, '.'), is_flawless(&text, '.'), "{bytes} bytes");
         }
+        for at in 1..40 {
+            let text = format!("{}..{}", "a".repeat(at), "a".repeat(9));
+            assert!(!is_plain_topic(&text, '.'), "{text}");
+        }
         for byte in 0..0x80_u8 {
             let text = format!("a{}b", char::from(byte));
             assert_eq!(is_plain_topic(&text, '.'), is_flawless(&text, '.'), "{text:?}");

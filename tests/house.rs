@@ -7,13 +7,14 @@ use std::path::Path;
 
 /// From the ground up. A file imports only from its own row and the rows below; a name with a `/` is a whole folder.
 const ROWS: &[(&str, &[&str])] = &[
-    ("the doors to atomics, locks and thread-locals", &["sync"]),
-    ("the words: values and traits", &["discard", "emission", "failure", "flow", "id", "info", "topic"]),
+    ("the doors to atomics, locks, thread-locals and time", &["clock", "sync"]),
+    ("the words: values and traits", &["discard", "emission", "failure", "flow", "id", "info", "overflow", "topic"]),
     ("data structures that run no user code", &["raw/"]),
-    ("the bus and who listens on it", &["context", "handle", "listener", "registry"]),
+    ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue", "registry"]),
     ("delivery, and taking part in it", &["channels", "dispatch", "subscription"]),
     ("listeners around listeners", &["policy/"]),
-    ("choosing what to hear, and ways to speak and to look", &["listen", "port", "record"]),
+    ("the second way to tell: later", &["deferred/"]),
+    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record"]),
     ("the front", &["emitter"]),
 ];
 
@@ -22,7 +23,11 @@ const ROOT: &str = "lib";
 
 /// What may be said in these files only, and why.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
-    ("catch_unwind", &["discard", "dispatch"], "user code's panics are caught where it is called or dropped"),
+    (
+        "catch_unwind",
+        &["deferred/timer", "discard", "dispatch", "errors"],
+        "user code's panics are caught where it is called or dropped",
+    ),
     ("parking_lot", &["sync"], "a model checker must find every lock"),
     ("thread_local", &["sync"], "a model checker must find every thread-local: use `thread_cells!`"),
     ("loom", &["sync", "raw/snapshot"], "the other files must not notice the model checker"),
@@ -30,7 +35,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
 ];
 
 /// What anybody may take from `std::sync`; the rest, atomics and locks, comes from `crate::sync`.
-const FREE_OF_STD_SYNC: &[&str] = &["Arc", "OnceLock", "Weak"];
+const FREE_OF_STD_SYNC: &[&str] = &["Arc", "OnceLock", "Weak", "mpsc"];
 
 /// What runs a listener's code. Only dispatch says these, and who wraps a listener hands them on.
 const CALLS: &[&str] = &["call", "call_admitted", "admits", "hear"];

@@ -1,5 +1,6 @@
 //! Policies: each wraps a listener and answers dispatch's questions for it. Dispatch knows no kinds beside these answers.
 
+pub(crate) mod deferred;
 pub(crate) mod filter;
 pub(crate) mod silent;
 pub(crate) mod times;

@@ -55,6 +55,15 @@ pub(crate) struct Place {
     pub(crate) depth: usize,
 }
 
+/// What an event is a part of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// Its emission, if that has begun: what deferred listeners are still to hear.
+    pub(crate) id: Option<EmissionId>,
+    pub(crate) cause: Option<EmissionId>,
+    pub(crate) origin: Option<EmissionId>,
+}
+
 /// Puts the thread back where it was.
 pub(crate) struct Guard {
     outer: Frame,
@@ -81,16 +90,28 @@ pub(crate) fn depth() -> usize {
     frame().depth as usize
 }
 
-/// Begins an emission. `of_failure`: what it delivers is a `Failure`.
+/// Begins an emission that is a part of this chain. `of_failure`: what it delivers is a `Failure`.
 #[inline]
-pub(crate) fn begin_emission(bus: usize, of_failure: bool) -> (Place, Guard) {
+pub(crate) fn begin_emission(bus: usize, of_failure: bool, chain: Chain) -> (Place, Guard) {
     let outer = frame();
-    let id = EmissionId::next();
-    let origin = outer.origin.unwrap_or(id);
+    let id = chain.id.unwrap_or_else(EmissionId::next);
+    let origin = chain.origin.unwrap_or(id);
     let depth = outer.depth + 1;
     let mode = outer.mode | if of_failure { FAILURE } else { 0 };
     let guard = enter(outer, Frame { bus, id: Some(id), origin: Some(origin), depth, mode });
-    (Place { id, cause: outer.id, origin, depth: depth as usize }, guard)
+    (Place { id, cause: chain.cause, origin, depth: depth as usize }, guard)
+}
+
+/// What an event that is emitted or deferred now is a part of.
+#[inline]
+pub(crate) fn chain() -> Chain {
+    let frame = frame();
+    Chain { id: None, cause: frame.id, origin: frame.origin }
+}
+
+/// What tells this thread from all others that live.
+pub(crate) fn thread() -> usize {
+    FRAME.with(|cell| std::ptr::from_ref(cell).addr())
 }
 
 /// While the guard lives, this thread may hold listeners of this bus that are about to go.
@@ -167,11 +188,15 @@ pub(crate) fn take_raised() -> Option<String> {
 mod tests {
     use super::*;
 
+    fn begin(bus: usize, of_failure: bool) -> (Place, Guard) {
+        begin_emission(bus, of_failure, chain())
+    }
+
     #[test]
     fn a_chain_of_emissions_shares_its_origin_and_each_names_its_cause() {
-        let (first, _first) = begin_emission(1, false);
+        let (first, _first) = begin(1, false);
         assert_eq!((first.cause, first.origin, first.depth), (None, first.id, 1));
-        let (second, _second) = begin_emission(2, false);
+        let (second, _second) = begin(2, false);
         assert_eq!((second.cause, second.origin, second.depth), (Some(first.id), first.id, 2));
     }
 
@@ -179,11 +204,11 @@ mod tests {
     fn a_thread_knows_every_bus_it_is_inside_of() {
         assert!(!is_inside(1));
         {
-            let _one = begin_emission(1, false);
-            let _one_again = begin_emission(1, false);
+            let _one = begin(1, false);
+            let _one_again = begin(1, false);
             let _two = begin_clean_up(2);
             let _report = begin_report();
-            let _three = begin_emission(3, false);
+            let _three = begin(3, false);
             assert!(is_inside(1) && is_inside(2) && is_inside(3) && !is_inside(4));
         }
         assert!(!is_inside(1) && !is_inside(2) && !is_inside(3));
@@ -192,10 +217,10 @@ mod tests {
 
     #[test]
     fn only_another_bus_further_out_is_noted() {
-        let (_, one) = begin_emission(1, false);
-        let (_, one_again) = begin_emission(1, false);
+        let (_, one) = begin(1, false);
+        let (_, one_again) = begin(1, false);
         assert!(!one.noted && !one_again.noted);
-        let (_, two) = begin_emission(2, false);
+        let (_, two) = begin(2, false);
         assert!(two.noted && is_inside(1) && is_inside(2));
         drop((two, one_again, one));
         assert!(!is_inside(1));
@@ -203,8 +228,8 @@ mod tests {
 
     #[test]
     fn a_mode_inside_itself_stays() {
-        let _failure = begin_emission(1, true);
-        let _failure_again = begin_emission(1, true);
+        let _failure = begin(1, true);
+        let _failure_again = begin(1, true);
         assert!(is_below_failure());
         let _report = begin_report();
         let _report_again = begin_report();
@@ -214,11 +239,11 @@ mod tests {
     #[test]
     fn modes_go_inwards_and_end_with_their_guard() {
         {
-            let _failure = begin_emission(1, true);
-            let _event = begin_emission(1, false);
+            let _failure = begin(1, true);
+            let _event = begin(1, false);
             assert!(is_below_failure() && !is_below_channel());
             let _report = begin_report();
-            let _event = begin_emission(1, false);
+            let _event = begin(1, false);
             assert!(is_below_failure() && is_below_channel());
         }
         assert!(!is_below_failure() && !is_below_channel());
@@ -227,14 +252,14 @@ mod tests {
     #[test]
     fn a_raised_message_waits_for_the_outermost_emission() {
         {
-            let _outer = begin_emission(1, false);
+            let _outer = begin(1, false);
             {
-                let _inner = begin_emission(1, false);
+                let _inner = begin(1, false);
                 raise_at_the_end("one");
                 raise_at_the_end("two");
             }
             assert_eq!(take_raised(), None);
-            drop(begin_emission(1, false));
+            drop(begin(1, false));
         }
         assert_eq!(take_raised().as_deref(), Some("one\ntwo"));
         assert_eq!(take_raised(), None);

@@ -1,6 +1,7 @@
 //! The bus's own data structures. No user code runs in here, not even a destructor: what is removed is handed back, and
 //! whoever asked lets go of it with every lock open.
 
+pub(crate) mod backlog;
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod roll;

@@ -333,6 +333,15 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_without_wildcard_takes_no_node() {
+        let mut trie = Trie::new();
+        trie.get_or_insert_with(&Pattern::parse("a.b").unwrap(), || ());
+        assert_eq!(trie.size(), (1, 0));
+        trie.get_or_insert_with(&Pattern::parse("a.*").unwrap(), || ());
+        assert_eq!(trie.size(), (1, 3));
+    }
+
+    #[test]
     fn many_wildcards_take_few_steps() {
         let mut trie = Trie::new();
         let patterns =
@@ -344,6 +353,6 @@ mod tests {
         let topic = ["a"; 32].join(".");
         let (matching, steps) = found(&mut trie, &topic);
         assert_eq!(matching.len(), 3);
-        assert!(steps <= 32 * nodes, "{steps} steps for {nodes} nodes");
+        assert!(steps > 32 && steps <= 32 * nodes, "{steps} steps for {nodes} nodes");
     }
 }

@@ -1,0 +1,303 @@
+//! Events that are deferred until a time.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, RefUnwindSafe, UnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::event::deliver;
+use crate::discard::discard;
+use crate::dispatch;
+use crate::errors::raise_if_outermost;
+use crate::failure::{Cause, Failure};
+use crate::handle::{Bus, Emitter};
+use crate::queue::{Alarm, Entry, Waiting, lost};
+use crate::raw::backlog::{From, Topic};
+use crate::raw::frame;
+use crate::registry::{Channel, Name};
+use crate::sync::{AtomicU32, Ordering};
+
+/// A timer that was set: the guard of [`defer_in`](Emitter::defer_in) and [`defer_every`](Emitter::defer_every). Dropped, it cancels the
+/// timer; [`detach`](Self::detach) lets it run.
+///
+/// For a debounce, keep the latest one and put the next in its place: what was to come is cancelled.
+///
+/// ```
+/// use std::time::Duration;
+/// use hearken::{Clock, Emitter};
+///
+/// let clock = Clock::manual();
+/// let bus = Emitter::builder().clock(clock.clone()).build(hearken::panic);
+/// let saved = bus.record::<&str>();
+///
+/// let mut save = bus.defer_in(Duration::from_secs(2), "draft 1");
+/// clock.advance(Duration::from_secs(1));
+/// save = bus.defer_in(Duration::from_secs(2), "draft 2");
+/// clock.advance(Duration::from_secs(2));
+/// bus.drain();
+/// assert_eq!(saved.take(), ["draft 2"]);
+/// assert!(!save.cancel(), "it fired");
+/// ```
+///
+/// # Cancelling
+///
+/// A timer can be cancelled until the delivery of its event begins; also when it fired already and its event waits in the queue. A timer
+/// doesn't keep its bus alive.
+#[must_use = "dropped, it cancels the timer; `.detach()` lets it run"]
+pub struct Timer {
+    /// None once it is cancelled or let go.
+    set: Option<Arc<dyn Cancel>>,
+}
+
+impl Timer {
+    /// Cancels it. True exactly when this did it: its event, or the next one of it, will not be delivered.
+    pub fn cancel(mut self) -> bool {
+        self.set.take().is_some_and(|set| set.cancel())
+    }
+
+    /// Lets it run for as long as its bus lives.
+    pub fn detach(mut self) {
+        self.set = None;
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(set) = self.set.take() {
+            set.cancel();
+        }
+    }
+}
+
+// A panic leaves no bus broken: see `Emitter`.
+impl UnwindSafe for Timer {}
+impl RefUnwindSafe for Timer {}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_pending = self.set.as_ref().is_some_and(|set| set.is_pending());
+        f.debug_struct("Timer").field("is_pending", &is_pending).finish()
+    }
+}
+
+/// A timer of whatever bus.
+trait Cancel: Send + Sync {
+    fn cancel(&self) -> bool;
+    fn is_pending(&self) -> bool;
+}
+
+struct Set<E> {
+    state: Arc<State>,
+    /// None if it was never set: its bus was closed.
+    name: Option<(Duration, u64)>,
+    bus: Weak<Bus<E>>,
+}
+
+impl<E: Send + Sync + 'static> Cancel for Set<E> {
+    fn cancel(&self) -> bool {
+        let Some(bus) = self.bus.upgrade() else { return false };
+        let is_cancelled = self.state.move_on(CANCELLED);
+        if let Some(alarm) = self.name.and_then(|name| bus.queue.take_timer(name)) {
+            let _clean_up = bus.clean_up();
+            bus.errors.suppress(discard(alarm));
+        }
+        is_cancelled
+    }
+
+    fn is_pending(&self) -> bool {
+        self.state.is_pending()
+    }
+}
+
+/// Where a timer stands. Pending until its only event is delivered or it is cancelled, whichever comes first.
+#[derive(Default)]
+struct State(AtomicU32);
+
+const PENDING: u32 = 0;
+const CANCELLED: u32 = 1;
+const OVER: u32 = 2;
+
+impl State {
+    /// True for the one who did, of all who try. Relaxed: nothing is published by it.
+    fn move_on(&self, to: u32) -> bool {
+        self.0.compare_exchange(PENDING, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    fn is_pending(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == PENDING
+    }
+}
+
+/// What a timer's event needs on its way.
+struct Letter<T, E> {
+    state: Arc<State>,
+    channel: Arc<Channel<T, E>>,
+    from: From,
+    topic: Option<(Box<str>, u64)>,
+}
+
+impl<T, E> Letter<T, E> {
+    fn topic(&self) -> Topic<'_> {
+        self.topic.as_ref().map(|(text, hash)| (&**text, *hash))
+    }
+}
+
+/// A timer that fires once.
+struct Once<T, E> {
+    letter: Letter<T, E>,
+    event: Option<T>,
+}
+
+impl<T: Send + 'static, E: Send + Sync + 'static> Alarm<E> for Once<T, E> {
+    fn prepare(&mut self, _: &Emitter<E>) {}
+
+    fn fire(&mut self, waiting: &mut Waiting<'_, E>) {
+        if let Some(event) = self.event.take() {
+            let fired = Fired { event, state: Arc::clone(&self.letter.state), is_last: true };
+            waiting.push(&self.letter.channel, self.letter.from, self.letter.topic(), fired);
+        }
+    }
+
+    fn due_next(&mut self, _: Duration) -> Option<Duration> {
+        None
+    }
+
+    fn lost(&self) -> Option<Failure<E>> {
+        self.letter
+            .state
+            .is_pending()
+            .then(|| lost(self.letter.channel.event, self.letter.topic(), self.letter.from, 1))
+    }
+
+    fn is_cancelled(&self) -> bool {
+        !self.letter.state.is_pending()
+    }
+}
+
+/// A timer that repeats.
+struct Every<T, E> {
+    letter: Letter<T, E>,
+    event: T,
+    ready: Option<T>,
+    due: Duration,
+    period: Duration,
+}
+
+impl<T: Clone + Send + 'static, E: Send + Sync + 'static> Alarm<E> for Every<T, E> {
+    fn prepare(&mut self, emitter: &Emitter<E>) {
+        match catch_unwind(AssertUnwindSafe(|| self.event.clone())) {
+            Ok(event) => self.ready = Some(event),
+            Err(payload) => {
+                let Letter { channel, from, topic, .. } = &self.letter;
+                let cause = Cause::of_panic(&*payload);
+                emitter.bus().errors.suppress(discard(payload));
+                let topic = topic.as_ref().map(|(text, _)| &**text);
+                dispatch::report(emitter, Failure::new(channel.event, topic, None, from.emitted_at, cause));
+            }
+        }
+    }
+
+    fn fire(&mut self, waiting: &mut Waiting<'_, E>) {
+        if let Some(event) = self.ready.take() {
+            let fired = Fired { event, state: Arc::clone(&self.letter.state), is_last: false };
+            waiting.push(&self.letter.channel, self.letter.from, self.letter.topic(), fired);
+        }
+    }
+
+    fn due_next(&mut self, now: Duration) -> Option<Duration> {
+        // The first multiple of the period that is still to come: what was missed in between is one firing.
+        let missed = now.saturating_sub(self.due).as_nanos() / self.period.as_nanos();
+        let periods = u32::try_from(missed + 1).ok()?;
+        self.due = self.due.checked_add(self.period.checked_mul(periods)?)?;
+        Some(self.due)
+    }
+
+    fn lost(&self) -> Option<Failure<E>> {
+        None
+    }
+
+    fn is_cancelled(&self) -> bool {
+        !self.letter.state.is_pending()
+    }
+}
+
+/// A timer's event that waits in the queue.
+struct Fired<T> {
+    event: T,
+    state: Arc<State>,
+    is_last: bool,
+}
+
+impl<T: Send + 'static, E: Send + Sync + 'static> Entry<E> for Fired<T> {
+    type Event = T;
+
+    const KIND: u32 = 2;
+
+    fn deliver(self, channel: &Channel<T, E>, from: From, topic: Topic<'_>, emitter: &Emitter<E>) -> bool {
+        let is_on = if self.is_last { self.state.move_on(OVER) } else { self.state.is_pending() };
+        if is_on {
+            deliver(self.event, channel, from, topic, emitter);
+        } else {
+            emitter.bus().errors.suppress(discard(self.event));
+        }
+        is_on
+    }
+}
+
+#[track_caller]
+pub(crate) fn defer_in<T: Send + 'static, E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    topic: Option<Name<'_>>,
+    delay: Duration,
+    event: T,
+) -> Timer {
+    let letter = letter(emitter, topic);
+    set(emitter, delay, Arc::clone(&letter.state), Box::new(Once { letter, event: Some(event) }))
+}
+
+/// Panics at a period of zero.
+#[track_caller]
+pub(crate) fn defer_every<T: Clone + Send + 'static, E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    topic: Option<Name<'_>>,
+    period: Duration,
+    event: T,
+) -> Timer {
+    assert!(!period.is_zero(), "`defer_every` with a period of zero would never let a drain end: ask for some time");
+    let letter = letter(emitter, topic);
+    let due = emitter.bus().queue.clock.now().saturating_add(period);
+    set(emitter, period, Arc::clone(&letter.state), Box::new(Every { letter, event, ready: None, due, period }))
+}
+
+#[track_caller]
+fn letter<T: 'static, E: Send + Sync + 'static>(emitter: &Emitter<E>, topic: Option<Name<'_>>) -> Letter<T, E> {
+    Letter {
+        state: Arc::default(),
+        channel: emitter.bus().registry.channel(),
+        from: From { emitted_at: Location::caller(), chain: frame::chain() },
+        topic: topic.map(|topic| (topic.text.into(), topic.hash)),
+    }
+}
+
+#[track_caller]
+fn set<E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    after: Duration,
+    state: Arc<State>,
+    alarm: Box<dyn Alarm<E>>,
+) -> Timer {
+    let name = match emitter.bus().queue.set(after, alarm) {
+        Ok(name) => Some(name),
+        Err(alarm) => {
+            let lost = alarm.lost();
+            state.move_on(OVER);
+            emitter.bus().errors.suppress(discard(alarm));
+            if let Some(lost) = lost {
+                dispatch::report(emitter, lost);
+                raise_if_outermost();
+            }
+            None
+        }
+    };
+    Timer { set: Some(Arc::new(Set { state, name, bus: emitter.weak_bus() })) }
+}

@@ -1,0 +1,75 @@
+//! The error channel of a bus, as the bus holds it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::discard::discard;
+use crate::failure::{Cause, Failure};
+use crate::raw::frame;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The user's error channel, and the count of what could not go to it.
+pub(crate) struct ErrorChannel<E> {
+    on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>,
+    suppressed: AtomicU64,
+}
+
+impl<E> ErrorChannel<E> {
+    pub(crate) fn new(on_failure: Box<dyn Fn(Failure<E>) + Send + Sync>) -> Self {
+        Self { on_failure, suppressed: AtomicU64::new(0) }
+    }
+
+    /// Hands a failure over. Below an error channel it is traced and counted instead, and so is a panic of this one.
+    #[cold]
+    pub(crate) fn take(&self, failure: Failure<E>) {
+        if frame::is_below_channel() {
+            tracing::error!(target: "hearken", ?failure, "a failure below an error channel");
+            self.suppress(1 + discard(failure));
+            return;
+        }
+        let _report = frame::begin_report();
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.on_failure)(failure))) {
+            tracing::error!(target: "hearken", cause = ?Cause::<E>::of_panic(&*payload), "the error channel panicked");
+            self.suppress(1 + discard(payload));
+        }
+    }
+
+    /// Counts failures that went nowhere but into the trace.
+    pub(crate) fn suppress(&self, failures: u64) {
+        self.suppressed.fetch_add(failures, Ordering::Relaxed);
+    }
+
+    pub(crate) fn suppressed(&self) -> u64 {
+        self.suppressed.load(Ordering::Relaxed)
+    }
+}
+
+/// Ends the outermost verb of a bus with the panic that `hearken::panic` asked for.
+#[inline]
+#[track_caller]
+pub(crate) fn raise_if_outermost() {
+    if let Some(failures) = frame::take_raised() {
+        raise(&failures);
+    }
+}
+
+#[cold]
+#[track_caller]
+fn raise(failures: &str) {
+    if std::thread::panicking() {
+        // A second panic on the way would abort the process.
+        trace(failures);
+    } else {
+        panic!("{failures}");
+    }
+}
+
+/// The same where nobody expects a panic: in a destructor.
+pub(crate) fn trace_if_outermost() {
+    if let Some(failures) = frame::take_raised() {
+        trace(&failures);
+    }
+}
+
+fn trace(failures: &str) {
+    tracing::error!(target: "hearken", "{failures}");
+}

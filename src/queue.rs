@@ -1,0 +1,640 @@
+//! Events that wait for a drain: who may add one, who takes them out, and who waits for whom.
+//!
+//! What is deferred goes into one backlog, under the lock. A drain swaps that for an empty one and delivers with the lock open; it takes one
+//! event after the other by counting `begun` up, and so does whoever drops an event out of the drain's hands. So an event is either begun or
+//! dropped, and counts as queued until then.
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::discard::discard;
+use crate::errors::{ErrorChannel, trace_if_outermost};
+use crate::failure::{Cause, Failure};
+use crate::handle::Emitter;
+use crate::overflow::Overflow;
+use crate::raw::backlog::{Backlog, From, Front, Topic};
+use crate::raw::frame;
+use crate::registry::Channel;
+use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+
+/// What waits: an event, a deferred listener's turn, a timer's firing.
+pub(crate) trait Entry<E>: Send + Sized + 'static {
+    /// The type of event that it is about.
+    type Event: 'static;
+
+    /// Tells the kinds of entries of one type apart; less than [`KINDS`].
+    const KIND: u32;
+
+    /// Delivers it. Whether there was anything to deliver.
+    fn deliver(self, channel: &Channel<Self::Event, E>, from: From, topic: Topic<'_>, emitter: &Emitter<E>) -> bool;
+}
+
+const KINDS: u32 = 3;
+
+/// Waiting entries of one kind and type.
+struct Entries<V: Entry<E>, E> {
+    channel: Arc<Channel<V::Event, E>>,
+    waiting: VecDeque<V>,
+}
+
+/// The same, of whatever kind and type.
+pub(crate) trait Lane<E>: Send {
+    fn as_any(&mut self) -> &mut dyn Any;
+    fn event(&self) -> &'static str;
+    /// Takes the first entry out, for the caller to drop with the queue unlocked.
+    fn take(&mut self) -> Box<dyn Any + Send>;
+    /// Drops the first entry. How many panics that gave.
+    fn discard(&mut self) -> u64;
+    /// Moves all entries of another lane of the same kind and type behind its own.
+    fn join(&mut self, other: &mut dyn Lane<E>);
+    /// Delivers the first entry, which is claimed, and those behind it as long as they are of the run and can be claimed. Returns the claim that
+    /// ended it, if there was one.
+    fn deliver(&mut self, run: Front<'_>, claims: &mut Claims<'_, E>) -> Option<Claim>;
+}
+
+impl<V: Entry<E>, E: Send + Sync + 'static> Lane<E> for Entries<V, E> {
+    #[inline]
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn event(&self) -> &'static str {
+        self.channel.event
+    }
+
+    fn take(&mut self) -> Box<dyn Any + Send> {
+        Box::new(self.waiting.pop_front())
+    }
+
+    fn discard(&mut self) -> u64 {
+        discard(self.waiting.pop_front())
+    }
+
+    fn join(&mut self, other: &mut dyn Lane<E>) {
+        if let Some(other) = other.as_any().downcast_mut::<Self>() {
+            self.waiting.append(&mut other.waiting);
+        }
+    }
+
+    fn deliver(&mut self, mut run: Front<'_>, claims: &mut Claims<'_, E>) -> Option<Claim> {
+        while let Some(entry) = self.waiting.pop_front() {
+            let is_more = run.took();
+            claims.at += 1;
+            claims.delivered += usize::from(entry.deliver(&self.channel, run.from, run.topic, claims.emitter));
+            if !is_more {
+                return None;
+            }
+            match claims.next() {
+                Claim::Event(at) if at == claims.at => {}
+                other => return Some(other),
+            }
+        }
+        None
+    }
+}
+
+/// The queue of a bus.
+pub(crate) struct Queue<E> {
+    state: Mutex<State<E>>,
+    /// How many of the events that a drain took out were begun, or dropped. With [`BLOCKED`], if somebody waits for room.
+    ///
+    /// Every access is relaxed, and every change a read-modify-write. Each of its values is handed out once, which is all that a claim
+    /// needs: the events come by the lock. Who waits for room sets the flag and learns by the same step how much room there is; a claim
+    /// behind that sees the flag.
+    begun: AtomicUsize,
+    /// Blocked producers wait here.
+    room: Condvar,
+    /// Idle loops wait here.
+    work: Condvar,
+    pub(crate) clock: Clock,
+    errors: Arc<ErrorChannel<E>>,
+}
+
+const BLOCKED: usize = 1 << (usize::BITS - 1);
+
+struct State<E> {
+    incoming: Backlog<dyn Lane<E>>,
+    /// What a drain took out and didn't deliver; empty while one runs.
+    outgoing: Backlog<dyn Lane<E>>,
+    /// How many there were when the drain that runs took them; when none runs, how many there are, and `begun` is 0.
+    taken: usize,
+    /// The thread that drains.
+    drainer: Option<usize>,
+    /// How many threads are inside a drain or a loop.
+    inside: usize,
+    /// How many loops sleep.
+    idle: usize,
+    /// How many producers wait for room.
+    blocked: usize,
+    /// How many more events fit for sure.
+    room: usize,
+    capacity: usize,
+    overflow: Overflow,
+    /// How many events a full queue dropped out of a drain's hands, which the drain still has to report.
+    overdue: usize,
+    is_closed: bool,
+    /// By when they are due, and the order they were set in.
+    timers: BTreeMap<(Duration, u64), Box<dyn Alarm<E>>>,
+    timers_set: u64,
+}
+
+/// A timer that waits.
+pub(crate) trait Alarm<E>: Send {
+    /// Makes the event ready. Runs user code.
+    fn prepare(&mut self, emitter: &Emitter<E>);
+    /// Puts the event, if it is ready, into the queue.
+    fn fire(&mut self, waiting: &mut Waiting<'_, E>);
+    /// When it is due next, if it is due again.
+    fn due_next(&mut self, now: Duration) -> Option<Duration>;
+    /// The failure that it never fired; none for a timer that repeats.
+    fn lost(&self) -> Option<Failure<E>>;
+    fn is_cancelled(&self) -> bool;
+}
+
+/// The end of the queue, for what may join it whatever its capacity.
+pub(crate) struct Waiting<'a, E>(&'a mut State<E>);
+
+impl<E: Send + Sync + 'static> Waiting<'_, E> {
+    pub(crate) fn push<V: Entry<E>>(
+        &mut self,
+        channel: &Arc<Channel<V::Event, E>>,
+        from: From,
+        topic: Topic<'_>,
+        entry: V,
+    ) {
+        self.0.push(channel.home, || Arc::clone(channel), from, topic, entry);
+        self.0.room = self.0.room.saturating_sub(1);
+    }
+}
+
+/// What came of an attempt to queue something.
+pub(crate) enum Pushed<V, E> {
+    Queued,
+    /// It is queued, and the oldest was dropped.
+    Displaced(Box<dyn Any + Send>, Failure<E>),
+    /// As many as there may be, and nothing makes room.
+    Full(V),
+    /// As many as there may be, and the newest is to be dropped.
+    Surplus(V),
+    Closed(V),
+}
+
+impl<E> Queue<E> {
+    pub(crate) fn new(capacity: usize, overflow: Overflow, clock: Clock, errors: Arc<ErrorChannel<E>>) -> Self {
+        let state = State {
+            incoming: Backlog::new(),
+            outgoing: Backlog::new(),
+            taken: 0,
+            drainer: None,
+            inside: 0,
+            idle: 0,
+            blocked: 0,
+            room: capacity,
+            capacity,
+            overflow,
+            overdue: 0,
+            is_closed: false,
+            timers: BTreeMap::new(),
+            timers_set: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            begun: AtomicUsize::new(0),
+            room: Condvar::default(),
+            work: Condvar::default(),
+            clock,
+            errors,
+        }
+    }
+}
+
+impl<E> State<E> {
+    fn pending(&self, begun: usize) -> usize {
+        self.incoming.len() + self.taken.saturating_sub(begun & !BLOCKED)
+    }
+}
+
+impl<E: Send + Sync + 'static> State<E> {
+    #[inline]
+    fn push<V: Entry<E>>(
+        &mut self,
+        number: u32,
+        channel: impl FnOnce() -> Arc<Channel<V::Event, E>>,
+        from: From,
+        topic: Topic<'_>,
+        entry: V,
+    ) {
+        let make =
+            || -> Box<dyn Lane<E>> { Box::new(Entries::<V, E> { channel: channel(), waiting: VecDeque::new() }) };
+        let lane = self.incoming.push(number * KINDS + V::KIND, from, topic, make);
+        match lane.as_any().downcast_mut::<Entries<V, E>>() {
+            Some(entries) => entries.waiting.push_back(entry),
+            None => unreachable!("a lane is of the type that its number stands for"),
+        }
+    }
+
+    /// Takes the oldest event out, of those that no drain has.
+    fn take_oldest(&mut self) -> Option<(Box<dyn Any + Send>, Failure<E>)> {
+        let backlog = if self.drainer.is_none() && self.outgoing.len() > 0 {
+            self.taken -= 1;
+            &mut self.outgoing
+        } else {
+            &mut self.incoming
+        };
+        let (lane, mut run) = backlog.front()?;
+        let failure = lost(lane.event(), run.topic, run.from, 1);
+        let oldest = lane.take();
+        run.took();
+        backlog.tidy();
+        Some((oldest, failure))
+    }
+}
+
+/// The failure that so many events were not delivered.
+pub(crate) fn lost<E>(event: &'static str, topic: Topic<'_>, from: From, missed: u64) -> Failure<E> {
+    Failure::new(event, topic.map(|(topic, _)| topic), None, from.emitted_at, Cause::Lost { missed })
+}
+
+impl<E: Send + Sync + 'static> Queue<E> {
+    /// Queues something, if there is room or something makes room. `may_wait`: also by waiting for it, if the queue was built so.
+    ///
+    /// What it returns is dropped by the caller, with the queue unlocked.
+    #[inline]
+    pub(crate) fn push<V: Entry<E>>(
+        &self,
+        channel: &Channel<V::Event, E>,
+        shared: impl FnOnce() -> Arc<Channel<V::Event, E>>,
+        from: From,
+        topic: Topic<'_>,
+        entry: V,
+        may_wait: bool,
+    ) -> Pushed<V, E> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Pushed::Closed(entry);
+        }
+        let mut displaced = None;
+        if state.room == 0 {
+            match self.find_room(&mut state, may_wait) {
+                Room::Some => {}
+                Room::Displaced(oldest) => displaced = oldest,
+                Room::None if state.is_closed => return Pushed::Closed(entry),
+                Room::None if state.overflow == Overflow::DropNewest => return Pushed::Surplus(entry),
+                Room::None => return Pushed::Full(entry),
+            }
+        }
+        state.room = state.room.saturating_sub(1);
+        state.push(channel.home, shared, from, topic, entry);
+        if state.idle > 0 && state.drainer.is_none() {
+            self.work.notify_one();
+        }
+        match displaced {
+            None => Pushed::Queued,
+            Some((oldest, failure)) => Pushed::Displaced(oldest, failure),
+        }
+    }
+
+    #[cold]
+    fn find_room(&self, state: &mut MutexGuard<'_, State<E>>, may_wait: bool) -> Room<E> {
+        loop {
+            let flag = if may_wait && state.overflow == Overflow::Block { BLOCKED } else { 0 };
+            let begun = self.begun.fetch_or(flag, Ordering::Relaxed);
+            state.room = state.capacity.saturating_sub(state.pending(begun));
+            if state.room > 0 {
+                return Room::Some;
+            }
+            match state.overflow {
+                Overflow::DropOldest => return Room::Displaced(self.drop_oldest(state)),
+                Overflow::Block if may_wait && state.inside > 0 && state.drainer != Some(frame::thread()) => {
+                    state.blocked += 1;
+                    self.room.wait(state);
+                    state.blocked -= 1;
+                    if state.is_closed {
+                        return Room::None;
+                    }
+                }
+                _ => return Room::None,
+            }
+        }
+    }
+
+    fn drop_oldest(&self, state: &mut State<E>) -> Option<(Box<dyn Any + Send>, Failure<E>)> {
+        if state.drainer.is_some() {
+            let taken = state.taken;
+            let one_more = |begun: usize| (begun & !BLOCKED < taken).then(|| begun + 1);
+            if self.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
+                state.overdue += 1;
+                return None;
+            }
+        }
+        state.take_oldest()
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.state.lock().pending(self.begun.load(Ordering::Relaxed))
+    }
+
+    /// Takes out all that waits. How many that were, and those that no drain has, for the caller to drop.
+    pub(crate) fn take_pending(&self) -> (usize, [Backlog<dyn Lane<E>>; 2]) {
+        let mut state = self.state.lock();
+        let taken = state.taken;
+        let all = |begun: usize| Some(begun & BLOCKED | (begun & !BLOCKED).max(taken));
+        let begun = self.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, all).unwrap_or_else(|begun| begun);
+        let pending = state.pending(begun);
+        let incoming = std::mem::replace(&mut state.incoming, Backlog::new());
+        let outgoing = std::mem::replace(&mut state.outgoing, Backlog::new());
+        if state.drainer.is_none() {
+            state.taken = 0;
+            self.begun.fetch_and(BLOCKED, Ordering::Relaxed);
+        }
+        self.room.notify_all();
+        (pending, [outgoing, incoming])
+    }
+
+    /// Nothing more is queued from now on. The timers that will never fire.
+    pub(crate) fn close(&self) -> Vec<Box<dyn Alarm<E>>> {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        self.room.notify_all();
+        self.work.notify_all();
+        std::mem::take(&mut state.timers).into_values().collect()
+    }
+
+    /// Takes out what waits, and what is due by now, for this thread to deliver. None while another drain, or this very thread, does.
+    pub(crate) fn begin<'a>(
+        &'a self,
+        emitter: &'a Emitter<E>,
+        limit: Limit,
+    ) -> Option<(Backlog<dyn Lane<E>>, Claims<'a, E>)> {
+        let mut state = self.state.lock();
+        if state.drainer.is_some() {
+            return None;
+        }
+        state.drainer = Some(frame::thread());
+        state.inside += 1;
+        if !state.timers.is_empty() {
+            state = self.fire(state, emitter);
+        }
+        let State { incoming, outgoing, .. } = &mut *state;
+        outgoing.append(incoming, |lane, others| lane.join(others));
+        let backlog = std::mem::replace(outgoing, Backlog::new());
+        state.taken = backlog.len();
+        let claims = Claims { queue: self, emitter, at: 0, taken: state.taken, delivered: 0, limit };
+        Some((backlog, claims))
+    }
+
+    /// Puts the events of the timers that are due at the queue's end.
+    #[cold]
+    fn fire<'a>(&'a self, mut state: MutexGuard<'a, State<E>>, emitter: &Emitter<E>) -> MutexGuard<'a, State<E>> {
+        let now = self.clock.now();
+        let later = state.timers.split_off(&(now.saturating_add(Duration::from_nanos(1)), 0));
+        let mut due = std::mem::replace(&mut state.timers, later);
+        drop(state);
+        for alarm in due.values_mut() {
+            alarm.prepare(emitter);
+        }
+        let mut over = Vec::new();
+        let mut state = self.state.lock();
+        for ((_, set), mut alarm) in due {
+            if !alarm.is_cancelled() && !state.is_closed {
+                alarm.fire(&mut Waiting(&mut state));
+                if let Some(next) = alarm.due_next(now) {
+                    state.timers.insert((next, set), alarm);
+                    continue;
+                }
+            }
+            over.push(alarm);
+        }
+        drop(state);
+        // What a cancelled timer still holds is the user's.
+        self.errors.suppress(over.into_iter().map(discard).sum());
+        self.state.lock()
+    }
+
+    /// Ends a drain: what is left of its backlog goes back. If some of that was dropped meanwhile, it is the caller's to let go of, up to the
+    /// event of this number, and then to call again. How many events wait.
+    pub(crate) fn end(&self, backlog: &mut Backlog<dyn Lane<E>>, at: usize) -> Result<usize, usize> {
+        let mut state = self.state.lock();
+        let begun = self.begun.load(Ordering::Relaxed) & !BLOCKED;
+        let begun = begun.min(state.taken);
+        if begun > at {
+            return Err(begun);
+        }
+        std::mem::swap(&mut state.outgoing, backlog);
+        state.taken = state.outgoing.len();
+        self.begun.fetch_and(BLOCKED, Ordering::Relaxed);
+        state.drainer = None;
+        self.leave(&mut state);
+        let pending = state.pending(0);
+        if state.idle > 0 {
+            self.work.notify_all();
+        }
+        Ok(pending)
+    }
+
+    /// How many of the next so many dropped events are still to be reported.
+    pub(crate) fn take_overdue(&self, most: usize) -> usize {
+        let mut state = self.state.lock();
+        let overdue = state.overdue.min(most);
+        state.overdue -= overdue;
+        overdue
+    }
+
+    /// A loop begins: until it ends, it is somebody who makes room.
+    pub(crate) fn enter(&self) -> Inside<'_, E> {
+        self.state.lock().inside += 1;
+        Inside { queue: self }
+    }
+
+    fn leave(&self, state: &mut State<E>) {
+        state.inside -= 1;
+        self.room.notify_all();
+    }
+
+    #[cold]
+    fn make_room(&self) {
+        let _state = self.state.lock();
+        self.begun.fetch_and(!BLOCKED, Ordering::Relaxed);
+        self.room.notify_all();
+    }
+
+    /// Sleeps until there is something to deliver. False if there won't be: the queue is closed, or `is_over` says so, and nothing is left.
+    pub(crate) fn wait_for_work(&self, is_over: impl Fn() -> bool) -> bool {
+        let mut state = self.state.lock();
+        loop {
+            let pending = state.pending(self.begun.load(Ordering::Relaxed));
+            let due = state.timers.first_key_value().map(|(&(due, _), _)| due.saturating_sub(self.clock.now()));
+            if state.drainer.is_none() && (pending > 0 || due == Some(Duration::ZERO)) {
+                return true;
+            }
+            if pending == 0 && (state.is_closed || is_over()) {
+                return false;
+            }
+            state.idle += 1;
+            match due {
+                // Somebody who drains fires it, or wakes this one when done.
+                Some(due) if self.clock.is_running() && state.drainer.is_none() => {
+                    self.work.wait_for(&mut state, due);
+                }
+                _ => self.work.wait(&mut state),
+            }
+            state.idle -= 1;
+        }
+    }
+
+    /// Whether it is this thread that drains.
+    pub(crate) fn is_drained_by(&self, thread: usize) -> bool {
+        self.state.lock().drainer == Some(thread)
+    }
+
+    /// Has all loops look again.
+    pub(crate) fn wake(&self) {
+        let _state = self.state.lock();
+        self.work.notify_all();
+    }
+
+    /// Sets a timer. Its name, or the timer itself if the queue is closed.
+    pub(crate) fn set(&self, after: Duration, alarm: Box<dyn Alarm<E>>) -> Result<(Duration, u64), Box<dyn Alarm<E>>> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Err(alarm);
+        }
+        state.timers_set += 1;
+        let name = (self.clock.now().saturating_add(after), state.timers_set);
+        state.timers.insert(name, alarm);
+        if state.idle > 0 {
+            self.work.notify_all();
+        }
+        Ok(name)
+    }
+
+    /// Takes out the timer that was set under this name, for the caller to drop.
+    pub(crate) fn take_timer(&self, name: (Duration, u64)) -> Option<Box<dyn Alarm<E>>> {
+        let mut state = self.state.lock();
+        // One that repeats moves on, and keeps its number.
+        state.timers.remove(&name).or_else(|| {
+            let name = *state.timers.keys().find(|(_, number)| *number == name.1)?;
+            state.timers.remove(&name)
+        })
+    }
+}
+
+enum Room<E> {
+    Some,
+    /// There is, now that the oldest was dropped; by the drain that has it, if none is here.
+    Displaced(Option<(Box<dyn Any + Send>, Failure<E>)>),
+    None,
+}
+
+/// How far a drain may go.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit {
+    /// Through all that waited when it began.
+    None,
+    /// Until this time comes.
+    Until(Duration),
+    /// So many events.
+    Events(usize),
+}
+
+/// What a drain may take next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The event of this number; those before it are gone.
+    Event(usize),
+    /// None is left.
+    Nothing,
+    /// No more for now.
+    Enough,
+}
+
+/// A drain's way through the events that it took out.
+pub(crate) struct Claims<'a, E> {
+    queue: &'a Queue<E>,
+    pub(crate) emitter: &'a Emitter<E>,
+    /// How many it went through.
+    pub(crate) at: usize,
+    taken: usize,
+    pub(crate) delivered: usize,
+    limit: Limit,
+}
+
+impl<E: Send + Sync + 'static> Claims<'_, E> {
+    #[inline]
+    pub(crate) fn next(&mut self) -> Claim {
+        let is_enough = match self.limit {
+            Limit::None => false,
+            Limit::Until(end) => self.queue.clock.now() >= end,
+            Limit::Events(most) => self.delivered >= most,
+        };
+        if is_enough {
+            return Claim::Enough;
+        }
+        let begun = self.queue.begun.fetch_add(1, Ordering::Relaxed);
+        if begun & BLOCKED != 0 {
+            self.queue.make_room();
+        }
+        let at = begun & !BLOCKED;
+        if at < self.taken { Claim::Event(at) } else { Claim::Nothing }
+    }
+}
+
+/// Somebody who drains, or will.
+pub(crate) struct Inside<'a, E> {
+    queue: &'a Queue<E>,
+}
+
+impl<E> Drop for Inside<'_, E> {
+    fn drop(&mut self) {
+        self.queue.state.lock().inside -= 1;
+        self.queue.room.notify_all();
+    }
+}
+
+/// The last handle of the bus has gone: what still waits is lost, and said so at once for all.
+impl<E> Drop for Queue<E> {
+    fn drop(&mut self) {
+        let mut state = self.state.lock();
+        let State { timers, outgoing, incoming, .. } = &mut *state;
+        let timers = std::mem::take(timers);
+        let mut backlogs = [outgoing, incoming].map(|backlog| std::mem::replace(backlog, Backlog::new()));
+        drop(state);
+        let waiting: usize = backlogs.iter().map(Backlog::len).sum();
+        let never_fired: Vec<_> = timers.values().filter_map(|alarm| alarm.lost()).collect();
+        let missed = (waiting + never_fired.len()) as u64;
+        let oldest = backlogs.iter_mut().find_map(|backlog| {
+            let (lane, run) = backlog.front()?;
+            Some((lane.event(), run.from.emitted_at))
+        });
+        let oldest = oldest.or_else(|| never_fired.first().map(|failure| (failure.event(), failure.emitted_at())));
+        drop(never_fired);
+        if let Some((event, emitted_at)) = oldest {
+            let event = if missed == 1 { event } else { DEFERRED };
+            self.errors.take(Failure::new(event, None, None, emitted_at, Cause::Lost { missed }));
+        }
+        let panics = backlogs.iter_mut().map(drop_all).sum::<u64>() + timers.into_values().map(discard).sum::<u64>();
+        self.errors.suppress(panics);
+        trace_if_outermost();
+    }
+}
+
+/// What a bus that goes with several events in its queue calls them.
+const DEFERRED: &str = "deferred events";
+
+/// Drops all that waits, one after the other. How many panics that gave.
+pub(crate) fn drop_all<E>(backlog: &mut Backlog<dyn Lane<E>>) -> u64 {
+    let mut panics = 0;
+    while let Some((lane, mut run)) = backlog.front() {
+        loop {
+            panics += lane.discard();
+            if !run.took() {
+                break;
+            }
+        }
+        backlog.tidy();
+    }
+    panics
+}
