@@ -16,10 +16,10 @@ use crate::id::{Key, ListenerId};
 use crate::info::ListenerInfo;
 use crate::listener::{Admit, Postponed, Reply, Spend};
 use crate::raw::backlog::From;
-use crate::raw::frame::{self, Chain};
+use crate::raw::frame;
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Chunk, Chunks, Entry};
-use crate::registry::{Channel, ListenerRef, Name, Snapshot, broad_event};
+use crate::registry::{Channel, Held, ListenerRef, Name, Snapshot, broad_event};
 
 /// Delivers the event now: what `emit` promises. `channel`, if the caller has it at hand.
 #[inline]
@@ -64,7 +64,7 @@ fn deliver<T: 'static, E: Send + Sync + 'static>(
     event: &T,
     emitted_at: &'static Location<'static>,
 ) -> Emission {
-    call_all(emitter, channel, topic, event, emitted_at, frame::chain(), Timing::Now)
+    call_all(emitter, channel, None, topic, event, From { emitted_at, chain: frame::chain() }, Timing::Now)
 }
 
 /// Delivers an event that was deferred.
@@ -72,6 +72,7 @@ fn deliver<T: 'static, E: Send + Sync + 'static>(
 pub(crate) fn deliver_late<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: &Channel<T, E>,
+    held: &mut Held<T, E>,
     topic: Option<Name<'_>>,
     event: &T,
     from: From,
@@ -79,7 +80,7 @@ pub(crate) fn deliver_late<T: 'static, E: Send + Sync + 'static>(
     if frame::depth() >= emitter.bus().max_depth {
         return too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from.emitted_at);
     }
-    call_all(emitter, channel, topic, event, from.emitted_at, from.chain, Timing::Late);
+    call_all(emitter, channel, Some(held), topic, event, from, Timing::Late);
 }
 
 #[cold]
@@ -122,29 +123,35 @@ fn is_failure<T: 'static, E: 'static>() -> bool {
 fn call_all<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: &Channel<T, E>,
+    held: Option<&mut Held<T, E>>,
     topic: Option<Name<'_>>,
     event: &T,
-    emitted_at: &'static Location<'static>,
-    chain: Chain,
+    from: From,
     timing: Timing,
 ) -> Emission {
     let registry = &emitter.bus().registry;
-    let (place, _frame) = frame::begin_emission(emitter.bus().address(), is_failure::<T, E>(), chain);
+    let (place, _frame) = frame::begin_emission(emitter.bus().address(), is_failure::<T, E>(), from.chain);
     // Let go of before the frame: it may be the last to hold listeners that were removed meanwhile.
-    let mut snapshot = channel.snapshot(registry);
-    let resolved;
+    let (loaded, resolved);
+    let mut snapshot = if let Some(held) = held {
+        channel.hold(registry, held)
+    } else {
+        loaded = channel.snapshot(registry);
+        &*loaded
+    };
     let narrowed = match topic {
         Some(topic) if snapshot.is_narrow() => Some(if let Some(narrowed) = snapshot.narrowed_to(topic) {
             narrowed
         } else {
-            (snapshot, resolved) = channel.resolve(registry, topic);
-            &resolved
+            resolved = channel.resolve(registry, topic);
+            snapshot = &*resolved.0;
+            &resolved.1
         }),
         _ => None,
     };
-    let Snapshot { own, any, unheard, .. } = &*snapshot;
+    let Snapshot { own, any, unheard, .. } = snapshot;
     let text = topic.map(|topic| topic.text);
-    let scene = Scene { emitter, event: type_name::<T>(), topic: text, emitted_at, place, timing };
+    let scene = Scene { emitter, event: type_name::<T>(), topic: text, emitted_at: from.emitted_at, place, timing };
     let mut delivery = Delivery::new(event, &scene);
     let only = match narrowed {
         _ if !any.is_empty() => None,

@@ -17,7 +17,7 @@ use crate::handle::Emitter;
 use crate::overflow::Overflow;
 use crate::raw::backlog::{Backlog, From, Front, Topic};
 use crate::raw::frame;
-use crate::registry::Channel;
+use crate::registry::{Channel, Held};
 use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 /// What waits: an event, a deferred listener's turn, a timer's firing.
@@ -29,7 +29,14 @@ pub(crate) trait Entry<E>: Send + Sized + 'static {
     const KIND: u32;
 
     /// Delivers it. Whether there was anything to deliver.
-    fn deliver(self, channel: &Channel<Self::Event, E>, from: From, topic: Topic<'_>, emitter: &Emitter<E>) -> bool;
+    fn deliver(
+        self,
+        channel: &Channel<Self::Event, E>,
+        held: &mut Held<Self::Event, E>,
+        from: From,
+        topic: Topic<'_>,
+        emitter: &Emitter<E>,
+    ) -> bool;
 }
 
 const KINDS: u32 = 3;
@@ -80,10 +87,12 @@ impl<V: Entry<E>, E: Send + Sync + 'static> Lane<E> for Entries<V, E> {
     }
 
     fn deliver(&mut self, mut run: Front<'_>, claims: &mut Claims<'_, E>) -> Option<Claim> {
+        let mut held = Held::nothing();
         while let Some(entry) = self.waiting.pop_front() {
             let is_more = run.took();
             claims.at += 1;
-            claims.delivered += usize::from(entry.deliver(&self.channel, run.from, run.topic, claims.emitter));
+            claims.delivered +=
+                usize::from(entry.deliver(&self.channel, &mut held, run.from, run.topic, claims.emitter));
             if !is_more {
                 return None;
             }
@@ -214,6 +223,10 @@ impl<E> Queue<E> {
 impl<E> State<E> {
     fn pending(&self, begun: usize) -> usize {
         self.incoming.len() + self.taken.saturating_sub(begun & !BLOCKED)
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        self.timers.first_key_value().map(|(&(due, _), _)| due)
     }
 }
 
@@ -414,6 +427,20 @@ impl<E: Send + Sync + 'static> Queue<E> {
         self.state.lock()
     }
 
+    /// Takes out what came meanwhile, for the same drain to go on with; false if nothing came, or if there is more to it.
+    pub(crate) fn go_on(&self, backlog: &mut Backlog<dyn Lane<E>>, claims: &mut Claims<'_, E>) -> bool {
+        let mut state = self.state.lock();
+        let is_all_delivered = backlog.len() == 0 && state.incoming.len() > 0;
+        if !is_all_delivered || state.next_due().is_some_and(|due| due <= self.clock.now()) {
+            return false;
+        }
+        std::mem::swap(&mut state.incoming, backlog);
+        state.taken = backlog.len();
+        self.begun.fetch_and(BLOCKED, Ordering::Relaxed);
+        (claims.at, claims.taken) = (0, state.taken);
+        true
+    }
+
     /// Ends a drain: what is left of its backlog goes back. If some of that was dropped meanwhile, it is the caller's to let go of, up to the
     /// event of this number, and then to call again. How many events wait.
     pub(crate) fn end(&self, backlog: &mut Backlog<dyn Lane<E>>, at: usize) -> Result<usize, usize> {
@@ -466,7 +493,7 @@ impl<E: Send + Sync + 'static> Queue<E> {
         let mut state = self.state.lock();
         loop {
             let pending = state.pending(self.begun.load(Ordering::Relaxed));
-            let due = state.timers.first_key_value().map(|(&(due, _), _)| due.saturating_sub(self.clock.now()));
+            let due = state.next_due().map(|due| due.saturating_sub(self.clock.now()));
             if state.drainer.is_none() && (pending > 0 || due == Some(Duration::ZERO)) {
                 return true;
             }

@@ -50,6 +50,15 @@ struct Book<T: ?Sized, E> {
     crowd: Option<NonZeroUsize>,
 }
 
+/// A snapshot that is kept from one event to the next, and the cell's count of changes before it was loaded.
+pub(crate) struct Held<T: ?Sized, E>(Option<(usize, Loaded<Snapshot<T, E>>)>);
+
+impl<T: ?Sized, E> Held<T, E> {
+    pub(crate) fn nothing() -> Self {
+        Self(None)
+    }
+}
+
 /// Everybody whom an emission of this channel's type may call.
 pub(crate) struct Snapshot<T: ?Sized, E> {
     pub(crate) own: Chunks<ListenerRef<T, E>>,
@@ -241,6 +250,20 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
     #[inline]
     pub(crate) fn snapshot(&self, registry: &Registry<E>) -> Loaded<Snapshot<T, E>> {
         self.snapshot.load().unwrap_or_else(|| self.publish(&mut self.book.lock(), registry))
+    }
+
+    /// The same, for who delivers several events in a row: what was held for the one before, if it is still up to date.
+    #[inline]
+    pub(crate) fn hold<'h>(&self, registry: &Registry<E>, held: &'h mut Held<T, E>) -> &'h Snapshot<T, E> {
+        self.let_go_if_stale(held);
+        let (_, snapshot) = held.0.get_or_insert_with(|| (self.snapshot.changes(), self.snapshot(registry)));
+        snapshot
+    }
+
+    /// To be called behind every delivery, because what is stale may hold listeners that are gone.
+    #[inline]
+    pub(crate) fn let_go_if_stale(&self, held: &mut Held<T, E>) {
+        held.0.take_if(|(changes, _)| *changes != self.snapshot.changes());
     }
 
     /// The snapshot in the cell, made if need be.

@@ -4,7 +4,7 @@
 //! real one is stress-tested in `tests/stress.rs`.
 #![cfg(loom)]
 
-use hearken::{Emitter, WouldDeadlock};
+use hearken::{Emitter, Overflow, WouldDeadlock};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use loom::{model, thread};
@@ -294,5 +294,137 @@ fn the_last_handle_may_go_during_an_emission() {
         assert!(heard <= 1);
         assert!(removed || heard == 1 || dropped.get() == 1);
         assert_eq!(dropped.get(), 1);
+    });
+}
+
+/// A bus with a listener that counts numbers up, and the sum of what it heard.
+fn summing(builder: hearken::Builder) -> (Emitter, Count, impl Sized) {
+    let (bus, sum) = (builder.build(|failure| panic!("{failure}")), Count::new());
+    let hears = bus.on({
+        let sum = sum.clone();
+        move |n: &usize| {
+            sum.0.fetch_add(*n, Relaxed);
+        }
+    });
+    (bus, sum, hears)
+}
+
+#[test]
+fn two_drains_beside_a_producer_deliver_each_event_once() {
+    model(|| {
+        let (bus, sum, _hears) = summing(Emitter::builder());
+        bus.defer(1_usize).unwrap();
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || {
+                bus.defer(10_usize).unwrap();
+                bus.drain().delivered
+            }
+        });
+        let delivered = bus.drain().delivered + other.join().unwrap() + bus.drain().delivered;
+        assert_eq!((delivered, sum.get(), bus.pending()), (2, 11, 0));
+    });
+}
+
+#[test]
+fn an_event_is_delivered_or_discarded() {
+    model(|| {
+        let (bus, sum, _hears) = summing(Emitter::builder());
+        bus.defer(1_usize).unwrap();
+        bus.defer(1_usize).unwrap();
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.discard_pending()
+        });
+        let delivered = bus.drain().delivered;
+        assert_eq!((delivered + other.join().unwrap(), sum.get(), bus.pending()), (2, delivered, 0));
+    });
+}
+
+#[test]
+fn an_event_is_delivered_or_makes_room_for_a_newer_one() {
+    model(|| {
+        let lost = Count::new();
+        let bus = Emitter::builder().queue(1, Overflow::DropOldest).build({
+            let lost = lost.clone();
+            move |_| lost.up()
+        });
+        let heard = Count::new();
+        let _hears = bus.on({
+            let heard = heard.clone();
+            move |_: &Event| heard.up()
+        });
+        bus.defer(Event).unwrap();
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.drain()
+        });
+        bus.defer(Event).unwrap();
+        other.join().unwrap();
+        bus.drain();
+        assert_eq!((heard.get() + lost.get(), bus.pending()), (2, 0));
+    });
+}
+
+#[test]
+fn an_idle_loop_wakes_for_an_event_and_for_the_end() {
+    model(|| {
+        let (bus, sum, _hears) = summing(Emitter::builder());
+        let events = thread::spawn({
+            let bus = bus.clone();
+            move || bus.run()
+        });
+        bus.defer(1_usize).unwrap();
+        bus.close();
+        events.join().unwrap();
+        assert_eq!(sum.get(), 1);
+    });
+}
+
+#[test]
+fn who_waits_for_room_gets_it_or_is_told_that_nobody_makes_it() {
+    model(|| {
+        let (bus, sum, _hears) = summing(Emitter::builder().queue(1, Overflow::Block));
+        bus.defer(1_usize).unwrap();
+        let other = thread::spawn({
+            let bus = bus.clone();
+            move || bus.drain().delivered
+        });
+        let queued = bus.defer(10_usize).is_ok();
+        other.join().unwrap();
+        bus.drain();
+        assert_eq!(sum.get(), if queued { 11 } else { 1 });
+    });
+}
+
+#[test]
+fn who_waits_for_room_is_woken_by_close() {
+    model(|| {
+        let (bus, sum, _hears) = summing(Emitter::builder().queue(1, Overflow::Block));
+        bus.defer(1_usize).unwrap();
+        let events = thread::spawn({
+            let bus = bus.clone();
+            move || bus.run()
+        });
+        let closing = thread::spawn({
+            let bus = bus.clone();
+            move || bus.close()
+        });
+        let queued = bus.defer(10_usize).is_ok();
+        closing.join().unwrap();
+        events.join().unwrap();
+        assert_eq!(sum.get(), if queued { 11 } else { 1 });
+    });
+}
+
+#[test]
+fn an_inbox_wakes_for_an_event_and_for_the_end_of_its_bus() {
+    model(|| {
+        let bus = bus();
+        let inbox = bus.inbox::<usize>();
+        let reader = thread::spawn(move || (inbox.recv(), inbox.recv()));
+        bus.emit(&7_usize);
+        drop(bus);
+        assert_eq!(reader.join().unwrap(), (Some(7), None));
     });
 }

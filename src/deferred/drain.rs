@@ -6,6 +6,7 @@ use crate::errors::raise_if_outermost;
 use crate::handle::Emitter;
 use crate::queue::{Claim, Claims, Lane, Limit, drop_all, lost};
 use crate::raw::backlog::Backlog;
+use crate::raw::frame;
 
 /// What came of a drain.
 ///
@@ -50,12 +51,26 @@ pub(crate) fn drain_until_idle<E: Send + Sync + 'static>(emitter: &Emitter<E>, l
 }
 
 /// None if somebody drains already.
-pub(crate) fn drain_quietly<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit) -> Option<Drained> {
+fn drain_quietly<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit) -> Option<Drained> {
     let (backlog, claims) = emitter.bus().queue.begin(emitter, limit)?;
     let mut drain = Drain { backlog, claims, is_over: false };
     drain.deliver();
     let remaining = drain.end();
     Some(Drained { delivered: drain.claims.delivered, remaining })
+}
+
+/// Delivers what waits, and what comes meanwhile, until nothing is left or `is_over` says so. Whether nobody else drained.
+pub(crate) fn drain_on<E: Send + Sync + 'static>(emitter: &Emitter<E>, is_over: impl Fn() -> bool) -> bool {
+    let Some((backlog, claims)) = emitter.bus().queue.begin(emitter, Limit::None) else { return false };
+    let mut drain = Drain { backlog, claims, is_over: false };
+    loop {
+        drain.deliver();
+        let must_end = is_over() || frame::is_raising();
+        if must_end || !emitter.bus().queue.go_on(&mut drain.backlog, &mut drain.claims) {
+            drain.end();
+            return true;
+        }
+    }
 }
 
 /// The right to drain, and what is to be delivered. Dropped, it gives both back.

@@ -11,7 +11,7 @@ use crate::overflow::DeferError;
 use crate::queue::{Entry, Pushed, lost};
 use crate::raw::backlog::{From, Topic};
 use crate::raw::frame;
-use crate::registry::{Channel, Name};
+use crate::registry::{Channel, Held, Name};
 
 /// An event that waits.
 struct Event<T>(T);
@@ -22,8 +22,15 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Entry<E> for Event<T> {
     const KIND: u32 = 0;
 
     #[inline]
-    fn deliver(self, channel: &Channel<T, E>, from: From, topic: Topic<'_>, emitter: &Emitter<E>) -> bool {
-        deliver(self.0, channel, from, topic, emitter);
+    fn deliver(
+        self,
+        channel: &Channel<T, E>,
+        held: &mut Held<T, E>,
+        from: From,
+        topic: Topic<'_>,
+        emitter: &Emitter<E>,
+    ) -> bool {
+        deliver(self.0, channel, held, from, topic, emitter);
         true
     }
 }
@@ -33,11 +40,13 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Entry<E> for Event<T> {
 pub(crate) fn deliver<T: 'static, E: Send + Sync + 'static>(
     event: T,
     channel: &Channel<T, E>,
+    held: &mut Held<T, E>,
     from: From,
     topic: Topic<'_>,
     emitter: &Emitter<E>,
 ) {
-    dispatch::deliver_late(emitter, channel, topic.map(|(text, hash)| Name { text, hash }), &event, from);
+    dispatch::deliver_late(emitter, channel, held, topic.map(|(text, hash)| Name { text, hash }), &event, from);
+    channel.let_go_if_stale(held);
     if std::mem::needs_drop::<T>() {
         match discard(event) {
             0 => {}

@@ -6,10 +6,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use super::drain::drain_quietly;
+use super::drain::drain_on;
 use crate::errors::raise_if_outermost;
 use crate::handle::{Bus, Emitter};
-use crate::queue::Limit;
 use crate::raw::frame;
 use crate::sync::{AtomicBool, Ordering};
 
@@ -120,9 +119,9 @@ fn run_until<E: Send + Sync + 'static>(emitter: &Emitter<E>, is_over: impl Fn() 
     let _inside = queue.enter();
     loop {
         let is_last = is_over();
-        let drained = drain_quietly(emitter, Limit::None);
+        let has_drained = drain_on(emitter, &is_over);
         raise_if_outermost();
-        if is_last && drained.is_some() || !queue.wait_for_work(&is_over) {
+        if is_last && has_drained || !queue.wait_for_work(&is_over) {
             return;
         }
     }

@@ -14,7 +14,7 @@ use crate::handle::{Bus, Emitter};
 use crate::queue::{Alarm, Entry, Waiting, lost};
 use crate::raw::backlog::{From, Topic};
 use crate::raw::frame;
-use crate::registry::{Channel, Name};
+use crate::registry::{Channel, Held, Name};
 use crate::sync::{AtomicU32, Ordering};
 
 /// A timer that was set: the guard of [`defer_in`](Emitter::defer_in) and [`defer_every`](Emitter::defer_every). Dropped, it cancels the
@@ -233,10 +233,17 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Entry<E> for Fired<T> {
 
     const KIND: u32 = 2;
 
-    fn deliver(self, channel: &Channel<T, E>, from: From, topic: Topic<'_>, emitter: &Emitter<E>) -> bool {
+    fn deliver(
+        self,
+        channel: &Channel<T, E>,
+        held: &mut Held<T, E>,
+        from: From,
+        topic: Topic<'_>,
+        emitter: &Emitter<E>,
+    ) -> bool {
         let is_on = if self.is_last { self.state.move_on(OVER) } else { self.state.is_pending() };
         if is_on {
-            deliver(self.event, channel, from, topic, emitter);
+            deliver(self.event, channel, held, from, topic, emitter);
         } else {
             emitter.bus().errors.suppress(discard(self.event));
         }

@@ -13,7 +13,7 @@ use crate::queue::{self, Pushed};
 use crate::raw::backlog::{From, Topic};
 use crate::raw::frame::Chain;
 use crate::raw::roll::{Entry, Mark};
-use crate::registry::{Channel, ListenerRef};
+use crate::registry::{Channel, Held, ListenerRef};
 
 /// Puts a listener's turn into the queue, with a copy of the event.
 pub(crate) type Postpone<T, E> = fn(&Entry<ListenerRef<T, E>>, &T, &Scene<'_, E>) -> Postponed<E>;
@@ -78,7 +78,14 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
 
     const KIND: u32 = 1;
 
-    fn deliver(self, _channel: &Channel<T, E>, from: From, topic: Topic<'_>, emitter: &Emitter<E>) -> bool {
+    fn deliver(
+        self,
+        _channel: &Channel<T, E>,
+        _held: &mut Held<T, E>,
+        from: From,
+        topic: Topic<'_>,
+        emitter: &Emitter<E>,
+    ) -> bool {
         let Self { event, listener, key } = self;
         let _clean_up = emitter.bus().clean_up();
         let is_called = listener.upgrade().is_some_and(|listener| {

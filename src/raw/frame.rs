@@ -174,6 +174,11 @@ pub(crate) fn raise_at_the_end(message: &str) {
     set_frame(Frame { mode: inner.mode | RAISE, ..inner });
 }
 
+/// Whether a panic waits for the outermost emission to end.
+pub(crate) fn is_raising() -> bool {
+    frame().mode & RAISE != 0
+}
+
 /// What to panic with now that an emission has ended: something only if it was the outermost.
 #[inline]
 pub(crate) fn take_raised() -> Option<String> {

@@ -9,35 +9,50 @@ mod cell {
 
     use arc_swap::{ArcSwapOption, Guard};
 
+    use crate::sync::{AtomicUsize, Ordering};
+
     /// Holds the latest snapshot, or nothing while there is none that is up to date.
     ///
     /// A load writes nothing that threads share. Writers are serialised by the lock of what the snapshot is made from.
-    pub(crate) struct Cell<T>(ArcSwapOption<T>);
+    pub(crate) struct Cell<T> {
+        snapshot: ArcSwapOption<T>,
+        /// How often a snapshot was taken out.
+        taken: AtomicUsize,
+    }
 
     /// A snapshot in use. It stays whole for as long as it is held, whatever becomes of the cell.
     pub(crate) struct Loaded<T>(Guard<Option<Arc<T>>>);
 
     impl<T> Cell<T> {
         pub(crate) fn empty() -> Self {
-            Self(ArcSwapOption::const_empty())
+            Self { snapshot: ArcSwapOption::const_empty(), taken: AtomicUsize::new(0) }
         }
 
         #[inline]
         pub(crate) fn load(&self) -> Option<Loaded<T>> {
-            let guard = self.0.load();
+            let guard = self.snapshot.load();
             guard.is_some().then_some(Loaded(guard))
         }
 
         /// Puts a snapshot into the empty cell, and hands it out as [`load`](Self::load) would.
         pub(crate) fn fill(&self, snapshot: T) -> Loaded<T> {
             let snapshot = Some(Arc::new(snapshot));
-            self.0.store(snapshot.clone());
+            self.snapshot.store(snapshot.clone());
             Loaded(Guard::from_inner(snapshot))
         }
 
         /// Takes the snapshot out. Once it and the loads made of it before are gone, so is what it alone held.
         pub(crate) fn take(&self) -> Option<Arc<T>> {
-            self.0.swap(None)
+            let taken = self.snapshot.swap(None);
+            // Behind the swap, and by a writer, who is alone: who reads the new count finds the old snapshot gone.
+            self.taken.store(self.taken.load(Ordering::Relaxed) + 1, Ordering::Release);
+            taken
+        }
+
+        /// A count that changes when a snapshot is taken out. What was loaded behind a look at it is up to date while it stays the same.
+        #[inline]
+        pub(crate) fn changes(&self) -> usize {
+            self.taken.load(Ordering::Acquire)
         }
     }
 
@@ -61,14 +76,14 @@ mod cell {
     use std::ops::Deref;
     use std::sync::Arc;
 
-    use crate::sync::Mutex;
+    use crate::sync::{AtomicUsize, Mutex, Ordering};
 
-    pub(crate) struct Cell<T>(Mutex<Option<Arc<T>>>);
+    pub(crate) struct Cell<T>(Mutex<Option<Arc<T>>>, AtomicUsize);
     pub(crate) struct Loaded<T>(Arc<T>);
 
     impl<T> Cell<T> {
         pub(crate) fn empty() -> Self {
-            Self(Mutex::new(None))
+            Self(Mutex::new(None), AtomicUsize::new(0))
         }
 
         pub(crate) fn load(&self) -> Option<Loaded<T>> {
@@ -82,7 +97,13 @@ mod cell {
         }
 
         pub(crate) fn take(&self) -> Option<Arc<T>> {
-            self.0.lock().take()
+            let taken = self.0.lock().take();
+            self.1.store(self.1.load(Ordering::Relaxed) + 1, Ordering::Release);
+            taken
+        }
+
+        pub(crate) fn changes(&self) -> usize {
+            self.1.load(Ordering::Acquire)
         }
     }
 

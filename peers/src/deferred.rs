@@ -1,0 +1,196 @@
+//! Events that are queued, and delivered to one listener by whoever drains.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hearken::{Emitter, Overflow, Port};
+
+use crate::measure::Bar::{self, AtMost, Nowhere};
+use crate::measure::{nanoseconds, rounds, row};
+
+const EVENTS: u32 = 1_000_000;
+
+#[derive(Clone, Copy)]
+struct Event([u64; 3]);
+
+fn events() -> impl Iterator<Item = Event> {
+    (0..EVENTS.into()).map(|number| Event([number; 3]))
+}
+
+pub(crate) fn print() {
+    let mut contenders = one_thread();
+    let times = rounds(|| contenders.each_mut().map(|(_, contender)| time(contender.as_mut())));
+    let ratio = |of: usize, to: usize| times.map(|times| times[of] / times[to]);
+    row("defer + drain, one thread, to a typed Vec", ratio(4, 0), "x", AtMost(4.0));
+    row("  to a VecDeque of boxes", ratio(4, 1), "x", Nowhere);
+    row("  to crossbeam-channel", ratio(4, 2), "x", Nowhere);
+    row("  to flume", ratio(4, 3), "x", AtMost(1.0));
+    for (at, (name, _)) in contenders.iter().enumerate() {
+        row(&format!("  {name}"), times.map(|times| times[at]), "ns", Nowhere);
+    }
+
+    for producers in [1, 2] {
+        let times = rounds(|| [hearken(producers), crossbeam(producers), flume(producers)]);
+        let bar = |to: usize, bar: Bar| {
+            let name = ["", "crossbeam-channel", "flume"][to];
+            row(&format!("{producers} to 1 thread, to {name}"), times.map(|times| times[0] / times[to]), "x", bar);
+        };
+        bar(1, AtMost(1.0));
+        bar(2, Nowhere);
+        row("  hearken", times.map(|times| times[0]), "ns", Nowhere);
+    }
+
+    let wakes = rounds(|| [wake_hearken(), wake_crossbeam()]);
+    row("waking an idle loop, to a crossbeam receiver", wakes.map(|[hearken, crossbeam]| hearken / crossbeam), "x", Nowhere);
+    row("  hearken", wakes.map(|[hearken, _]| hearken), "ns", Nowhere);
+}
+
+/// Nanoseconds an event.
+fn time(act: &mut dyn FnMut()) -> f64 {
+    let start = Instant::now();
+    act();
+    nanoseconds(start.elapsed()) / f64::from(EVENTS)
+}
+
+fn bus() -> Emitter {
+    Emitter::builder().queue(EVENTS as usize * 2, Overflow::Reject).build(hearken::panic)
+}
+
+type Contender = (&'static str, Box<dyn FnMut()>);
+
+/// Each queues all events, then hands each to a listener behind a pointer.
+fn one_thread() -> [Contender; 5] {
+    let sum = || {
+        let sum = Cell::new(0_u64);
+        move |event: &Event| sum.set(sum.get().wrapping_add(event.0[0]))
+    };
+    let mut listener: Box<dyn Fn(&Event)> = Box::new(sum());
+    let mut typed = Vec::new();
+    let typed = move || {
+        typed.extend(events().map(black_box));
+        typed.drain(..).for_each(|event| black_box(&mut listener)(&event));
+    };
+    let mut listener: Box<dyn Fn(&dyn Any)> = Box::new({
+        let sum = sum();
+        move |event| event.downcast_ref().map_or((), &sum)
+    });
+    let mut boxed: VecDeque<Box<dyn Any>> = VecDeque::new();
+    let boxed = move || {
+        events().for_each(|event| boxed.push_back(Box::new(event)));
+        while let Some(event) = boxed.pop_front() {
+            black_box(&mut listener)(&*event);
+        }
+    };
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    let mut listener: Box<dyn Fn(&Event)> = Box::new(sum());
+    let crossbeam = move || {
+        events().for_each(|event| sender.send(event).unwrap());
+        receiver.try_iter().for_each(|event| black_box(&mut listener)(&event));
+    };
+    let (sender, receiver) = flume::unbounded();
+    let mut listener: Box<dyn Fn(&Event)> = Box::new(sum());
+    let flume = move || {
+        events().for_each(|event| sender.send(event).unwrap());
+        receiver.try_iter().for_each(|event| black_box(&mut listener)(&event));
+    };
+    let bus = bus();
+    let heard = AtomicU64::new(0);
+    bus.on(move |event: &Event| heard.store(heard.load(Ordering::Relaxed).wrapping_add(event.0[0]), Ordering::Relaxed)).detach();
+    let port: Port<Event> = bus.port();
+    let hearken = move || {
+        events().for_each(|event| port.defer(event).unwrap());
+        bus.drain();
+    };
+    [
+        ("typed Vec", Box::new(typed)),
+        ("VecDeque of boxes", Box::new(boxed)),
+        ("crossbeam-channel", Box::new(crossbeam)),
+        ("flume", Box::new(flume)),
+        ("hearken", Box::new(hearken)),
+    ]
+}
+
+/// Nanoseconds an event, from the first that is sent until the last is handled.
+fn across(producers: u32, send: impl Fn(Event) + Sync, consume: impl FnOnce(u32) + Send) -> f64 {
+    let all = EVENTS / producers * producers;
+    let start = Instant::now();
+    thread::scope(|threads| {
+        threads.spawn(|| consume(all));
+        for _ in 0..producers {
+            threads.spawn(|| events().take((EVENTS / producers) as usize).for_each(&send));
+        }
+    });
+    nanoseconds(start.elapsed()) / f64::from(all)
+}
+
+fn hearken(producers: u32) -> f64 {
+    let bus = bus();
+    let (port, left) = (bus.port(), AtomicU64::new(u64::from(EVENTS / producers * producers)));
+    let weak = bus.downgrade();
+    let _hears = bus.on(move |event: &Event| {
+        black_box(event);
+        let now = left.load(Ordering::Relaxed) - 1;
+        left.store(now, Ordering::Relaxed);
+        if now == 0 {
+            weak.upgrade().unwrap().close();
+        }
+    });
+    across(producers, |event| port.defer(event).unwrap(), |_| bus.run())
+}
+
+fn crossbeam(producers: u32) -> f64 {
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    across(producers, |event| sender.send(event).unwrap(), move |all| {
+        (0..all).for_each(|_| _ = black_box(receiver.recv().unwrap()));
+    })
+}
+
+fn flume(producers: u32) -> f64 {
+    let (sender, receiver) = flume::unbounded();
+    across(producers, |event| sender.send(event).unwrap(), move |all| {
+        (0..all).for_each(|_| _ = black_box(receiver.recv().unwrap()));
+    })
+}
+
+const WAKES: u32 = 300;
+/// Long enough for a thread that has nothing to do to go to sleep.
+const IDLE: Duration = Duration::from_micros(200);
+
+/// Nanoseconds from sending to receiving, where the receiver sleeps.
+fn wake(send: impl Fn(Instant), woken: &mpsc::Receiver<Duration>) -> f64 {
+    let times = (0..WAKES).map(|_| {
+        thread::sleep(IDLE);
+        send(Instant::now());
+        nanoseconds(woken.recv().unwrap())
+    });
+    let mut times: Vec<_> = times.collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn wake_hearken() -> f64 {
+    let bus = bus();
+    let (tell, woken) = mpsc::sync_channel(1);
+    let _hears = bus.on(move |sent: &Instant| tell.send(sent.elapsed()).unwrap());
+    let events = bus.spawn_loop("events").unwrap();
+    let time = wake(|sent| bus.defer(sent).unwrap(), &woken);
+    events.shutdown();
+    time
+}
+
+fn wake_crossbeam() -> f64 {
+    let (sender, receiver) = crossbeam_channel::unbounded::<Instant>();
+    let (tell, woken) = mpsc::sync_channel(1);
+    let receiving = thread::spawn(move || receiver.iter().for_each(|sent| tell.send(sent.elapsed()).unwrap()));
+    let sender = Arc::new(sender);
+    let time = wake(|sent| sender.send(sent).unwrap(), &woken);
+    drop(sender);
+    receiving.join().unwrap();
+    time
+}
