@@ -9,9 +9,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use hearken::{
-    AnyEvent, BoxError, Builder, Cause, Context, Emission, EmissionId, Emitter, Failure, Listen, ListenerId,
-    ListenerInfo, Pattern, Port, Recorder, Subscription, Topic, TopicError, TopicRef, TopicsRef, WeakEmitter,
-    WouldDeadlock,
+    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeferError, Drained, Emission, EmissionId, Emitter, EventLoop,
+    Failure, Inbox, InboxIter, Listen, ListenerId, ListenerInfo, Overflow, Pattern, Port, Recorder, Subscription,
+    Timer, Topic, TopicError, TopicRef, TopicsRef, WeakEmitter, WouldDeadlock,
 };
 
 /// An error that can do nothing but cross threads.
@@ -71,6 +71,9 @@ fn handles_cross_threads_whatever_the_event_and_the_error_are() {
     assert_eq!(auto_traits!(TopicRef<'_, Bare>), SURVIVES_PANICS_TOO);
     assert_eq!(auto_traits!(TopicsRef<'_, Bare>), SURVIVES_PANICS_TOO);
     assert_eq!(auto_traits!(Builder<Bare>), SURVIVES_PANICS_TOO);
+    assert_eq!(auto_traits!(Timer), SURVIVES_PANICS_TOO);
+    assert_eq!(auto_traits!(EventLoop), SURVIVES_PANICS_TOO);
+    assert_eq!(auto_traits!(Clock), SURVIVES_PANICS_TOO);
 }
 
 #[test]
@@ -83,6 +86,10 @@ fn what_holds_a_value_crosses_threads_as_the_value_does() {
     // A recorder needs no `Sync` of its events: one thread reads at a time.
     assert_eq!(auto_traits!(Recorder<Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(Recorder<Local>), "Unpin UnwindSafe RefUnwindSafe");
+    assert_eq!(auto_traits!(Inbox<Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
+    assert_eq!(auto_traits!(Inbox<Local>), "Unpin UnwindSafe RefUnwindSafe");
+    assert_eq!(auto_traits!(InboxIter<'_, Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
+    assert_eq!(auto_traits!(DeferError<Local>), "Unpin UnwindSafe RefUnwindSafe");
     // The event behind it may be of any type.
     assert_eq!(auto_traits!(AnyEvent<'_, Bare>), "Unpin");
 }
@@ -93,6 +100,8 @@ fn names_and_reports_are_plain_values() {
     assert_eq!(auto_traits!(Emission), PLAIN);
     assert_eq!(auto_traits!(EmissionId), PLAIN);
     assert_eq!(auto_traits!(ListenerId), PLAIN);
+    assert_eq!(auto_traits!(Drained), PLAIN);
+    assert_eq!(auto_traits!(Overflow), PLAIN);
     assert_eq!(auto_traits!(ListenerInfo), PLAIN);
     assert_eq!(auto_traits!(Topic), PLAIN);
     assert_eq!(auto_traits!(Pattern), PLAIN);
@@ -108,6 +117,8 @@ fn names_and_reports_are_copied_compared_and_shown() {
     is_a_name::<EmissionId>();
     is_a_name::<ListenerId>();
     is_a_report::<Emission>();
+    is_a_report::<Drained>();
+    is_a_report::<Overflow>();
     is_an_error::<WouldDeadlock>();
 }
 
@@ -128,6 +139,8 @@ fn what_is_kept_and_passed_often_is_small() {
     assert_eq!(size_of::<Option<EmissionId>>(), 8);
     assert_eq!(size_of::<Emission>(), 40);
     assert_eq!(size_of::<Context<'_>>(), 24);
+    assert_eq!(size_of::<Timer>(), 16);
+    assert_eq!(size_of::<Result<(), DeferError<u64>>>(), 16);
 }
 
 #[test]
@@ -150,6 +163,10 @@ fn every_public_type_is_shown_whatever_the_event_and_the_error_can_do() {
     is_shown::<AnyEvent<'_, Local>>();
     is_shown::<Recorder<Local>>();
     is_shown::<Subscription>();
+    is_shown::<Inbox<Local>>();
+    is_shown::<InboxIter<'_, Local>>();
+    is_shown::<DeferError<Local>>();
+    is_shown::<(Timer, EventLoop, Clock, Drained, Overflow)>();
 }
 
 #[test]
@@ -158,6 +175,7 @@ fn a_failure_is_an_error_as_soon_as_its_error_has_words() {
     is_an_error::<Failure>();
     is_an_error::<Failure<String>>();
     assert!(!has!(Failure<Bare>: Error));
+    is_an_error::<DeferError<Bare>>();
 }
 
 #[test]

@@ -160,3 +160,92 @@ impl Front<'_> {
         *self.left > 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Lane = VecDeque<u32>;
+
+    fn from(chain: bool) -> From {
+        let id = chain.then(crate::id::EmissionId::next);
+        From { emitted_at: Location::caller(), chain: Chain { id, cause: None, origin: None } }
+    }
+
+    /// The number, lane and topic of the event that goes next, taken out.
+    fn pop(backlog: &mut Backlog<Lane>) -> Option<(u32, Option<String>)> {
+        let (lane, mut front) = backlog.front()?;
+        let popped = (lane.pop_front().unwrap(), front.topic.map(|(text, _)| text.to_owned()));
+        front.took();
+        backlog.tidy();
+        Some(popped)
+    }
+
+    const TOPICS: [Topic<'_>; 3] = [None, Some(("a.b", 1)), Some(("a.b.c", 1))];
+
+    proptest! {
+        #[test]
+        fn what_came_first_goes_first_with_its_topic_whatever_its_lane(
+            steps in prop::collection::vec((0..3_u32, 0..3_usize, any::<bool>(), 0..12_u8), 1..400),
+        ) {
+            let (mut incoming, mut outgoing) = (Backlog::<Lane>::new(), Backlog::<Lane>::new());
+            let mut model = [VecDeque::new(), VecDeque::new()];
+            for (number, (lane, topic, chain, what)) in (0_u32..).zip(steps) {
+                match what {
+                    0..7 => {
+                        incoming.push(lane, from(chain), TOPICS[topic], Box::default).push_back(number);
+                        model[1].push_back((number, TOPICS[topic].map(|(text, _)| text.to_owned())));
+                    }
+                    7..11 => prop_assert_eq!(pop(&mut outgoing), model[0].pop_front()),
+                    _ => {
+                        outgoing.append(&mut incoming, Lane::append);
+                        let [old, new] = &mut model;
+                        old.append(new);
+                    }
+                }
+                prop_assert_eq!((outgoing.len(), incoming.len()), (model[0].len(), model[1].len()));
+            }
+            for (backlog, model) in [outgoing, incoming].iter_mut().zip(&mut model) {
+                while let Some(event) = pop(backlog) {
+                    prop_assert_eq!(Some(event), model.pop_front());
+                }
+                prop_assert!(model.is_empty() && backlog.runs.is_empty() && backlog.text.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn events_from_one_place_on_one_topic_share_a_run() {
+        let mut backlog = Backlog::<Lane>::new();
+        let (here, there) = (from(false), from(true));
+        for (lane, from, topic, runs) in [
+            (0, here, 0, 1),
+            (0, here, 0, 1),
+            (1, here, 0, 2),
+            (1, there, 0, 3),
+            (1, there, 1, 4),
+            (1, there, 1, 4),
+            (1, there, 2, 5),
+        ] {
+            backlog.push(lane, from, TOPICS[topic], Box::default);
+            assert_eq!(backlog.runs.len(), runs);
+        }
+    }
+
+    #[test]
+    fn texts_of_what_was_delivered_do_not_pile_up() {
+        let (mut incoming, mut outgoing) = (Backlog::<Lane>::new(), Backlog::<Lane>::new());
+        for number in 0..1_000 {
+            incoming.push(0, from(true), TOPICS[1], Box::default).push_back(number);
+            incoming.push(0, from(true), TOPICS[2], Box::default).push_back(number);
+            outgoing.append(&mut incoming, Lane::append);
+            if number > 0 {
+                pop(&mut outgoing);
+                pop(&mut outgoing);
+            }
+            assert!(outgoing.len() == 2 && outgoing.text.len() < 40, "{}", outgoing.text);
+        }
+    }
+}
