@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use hearken::{BoxError, Cause, Emitter, Failure};
+use hearken::{BoxError, Builder, Cause, Emitter, Failure};
 
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The same, where a test waits for several things in turn.
+pub(crate) const SOON: Duration = Duration::from_secs(8);
 /// How long a test gives what must not happen.
 pub(crate) const MOMENT: Duration = Duration::from_millis(50);
 
@@ -65,6 +67,17 @@ pub(crate) fn text(failure: &Failure) -> String {
         Cause::TooDeep { .. } => "too deep".to_owned(),
         other => panic!("an unexpected cause: {other:?}"),
     }
+}
+
+/// A bus of this make, and what its failures say; of those that were lost: how many, and of which type.
+pub(crate) fn reporting_bus(make: Builder) -> (Emitter, Log<String>) {
+    let failures = Log::new();
+    let channel = failures.clone();
+    let report = move |failure: Failure| match failure.cause() {
+        Cause::Lost { missed } => channel.add(format!("lost {missed} {}", failure.event())),
+        _ => channel.add(text(&failure)),
+    };
+    (make.build(report), failures)
 }
 
 /// What a listener returns that fails.
@@ -124,6 +137,12 @@ pub(crate) fn keep<T>(_: &T) {}
 #[track_caller]
 pub(crate) fn wait<T>(receiver: &Receiver<T>) -> T {
     receiver.recv_timeout(PATIENCE).expect("it should have happened by now")
+}
+
+/// The same, where a test waits for several things in turn.
+#[track_caller]
+pub(crate) fn soon<T>(receiver: &Receiver<T>) -> T {
+    receiver.recv_timeout(SOON).expect("it should have happened by now")
 }
 
 /// Runs this on a thread of its own, and fails the test if it hangs.
