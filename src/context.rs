@@ -2,13 +2,17 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::failure::BoxError;
+#[cfg(feature = "async")]
+use crate::future::Work;
 use crate::handle::Emitter;
 use crate::id::{EmissionId, ListenerId};
 use crate::info::Place;
 use crate::raw::frame;
+#[cfg(feature = "async")]
+use crate::sync::Mutex;
 
 /// One emission, for all of its listeners.
 pub(crate) struct Scene<'a, E> {
@@ -17,14 +21,25 @@ pub(crate) struct Scene<'a, E> {
     pub(crate) topic: Option<&'a str>,
     pub(crate) emitted_at: &'static Location<'static>,
     pub(crate) place: frame::Place,
-    pub(crate) timing: Timing,
+    pub(crate) timing: Timing<'a>,
 }
 
+/// Where an awaited emission gathers the futures of its listeners.
+#[cfg(feature = "async")]
+pub(crate) type Started<'a> = &'a Mutex<Vec<Work>>;
+
+/// Nothing is awaited without the feature.
+#[cfg(not(feature = "async"))]
+pub(crate) type Started<'a> = (std::convert::Infallible, std::marker::PhantomData<&'a ()>);
+
 /// When an event is delivered.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Timing {
+#[derive(Clone, Copy)]
+pub(crate) enum Timing<'a> {
     /// While it is emitted.
     Now,
+    /// While it is emitted, by somebody who awaits what is put here.
+    #[cfg_attr(not(feature = "async"), expect(dead_code, reason = "nothing is awaited without the feature"))]
+    Awaited(Started<'a>),
     /// By a drain, because it was deferred.
     Late,
     /// By a drain, to one listener that put it off.
@@ -104,6 +119,10 @@ impl<'a, E> Context<'a, E> {
         self.scene.emitter
     }
 }
+
+// A panic leaves no bus broken: see `Emitter`.
+impl<E> UnwindSafe for Context<'_, E> {}
+impl<E> RefUnwindSafe for Context<'_, E> {}
 
 impl<E> fmt::Debug for Context<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::slice;
 use std::sync::Arc;
 
+#[cfg(feature = "async")]
+use crate::context::Started;
 use crate::context::{Scene, Timing};
 use crate::discard::discard;
 use crate::emission::Emission;
@@ -40,6 +42,24 @@ pub(crate) fn emit<T: 'static, E: Send + Sync + 'static>(
     let emission = deliver(emitter, channel, topic, event, emitted_at);
     raise_if_outermost();
     emission
+}
+
+/// The same for an emission that is awaited: its async listeners' futures go into `started`, and nothing is raised.
+#[cfg(feature = "async")]
+pub(crate) fn emit_awaited<T: 'static, E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    topic: Option<Name<'_>>,
+    event: &T,
+    from: From,
+    started: Started<'_>,
+) -> Emission {
+    let bus = emitter.bus();
+    if frame::depth() >= bus.max_depth {
+        too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from.emitted_at);
+        return Emission::default();
+    }
+    let Some(channel) = bus.registry.find::<T>() else { return Emission::default() };
+    call_all(emitter, channel, None, topic, event, from, Timing::Awaited(started))
 }
 
 /// Hands a failure to those who listen for failures, then to the error channel.
@@ -127,7 +147,7 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
     topic: Option<Name<'_>>,
     event: &T,
     from: From,
-    timing: Timing,
+    timing: Timing<'_>,
 ) -> Emission {
     let registry = &emitter.bus().registry;
     let (place, _frame) = frame::begin_emission(emitter.bus().address(), is_failure::<T, E>(), from.chain);
@@ -299,7 +319,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
         let (answer, postponed) = match self.scene.timing {
             Timing::Turn => (Admit::Yes, Postponed::No),
             Timing::Late => (listener.admits(event), Postponed::No),
-            Timing::Now => match listener.admits(event) {
+            Timing::Now | Timing::Awaited(_) => match listener.admits(event) {
                 Admit::Yes => (Admit::Yes, listener.postpone(entry, event, self.scene)),
                 answer => (answer, Postponed::No),
             },
@@ -367,6 +387,11 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
             Some(Flow::Fail(error)) => {
                 self.failed += counts;
                 self.report_failure(turn, Cause::Error(error.into()));
+            }
+            #[cfg(feature = "async")]
+            Some(Flow::NoSpawner) => {
+                self.failed += counts;
+                self.report_failure(turn, Cause::NoSpawner);
             }
             Some(Flow::Gone) => {
                 self.heard -= counts;

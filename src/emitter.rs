@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,12 @@ use crate::emission::Emission;
 use crate::errors::ErrorChannel;
 use crate::failure::{BoxError, Failure};
 use crate::flow::IntoFlow;
+#[cfg(feature = "async")]
+use crate::future::BoxFuture;
+#[cfg(feature = "async")]
+use crate::futures::{self, next::Next, stream::EventStream};
+#[cfg(feature = "async")]
+use crate::handle::Spawner;
 use crate::handle::{Bus, Emitter};
 use crate::id::ListenerId;
 use crate::inbox::Inbox;
@@ -498,6 +505,111 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         self.listen().inbox()
     }
 
+    /// Keeps a copy of every `T` that is emitted from now on, to await one after the other. See [`EventStream`].
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn stream<T: Clone + Send + 'static>(&self) -> EventStream<T> {
+        self.listen().stream()
+    }
+
+    /// The next `T` that is emitted from now on, as a future. See [`Next`].
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn next<T: Clone + Send + 'static>(&self) -> Next<T> {
+        self.listen().next()
+    }
+
+    /// Hears every event of type `T` with a future: a listener that may await.
+    ///
+    /// The closure is called at its turn, with a copy of the event. Its future is polled by the [`emit_async`](Self::emit_async) that called
+    /// it, together with those of the event's other async listeners. Under [`emit`](Self::emit), and for deferred events, it goes to the
+    /// bus's [`spawner`](Builder::spawner); a bus without one makes a failure of it, with [`Cause::NoSpawner`](crate::Cause::NoSpawner).
+    ///
+    /// ```
+    /// # async fn example() {
+    /// let bus = hearken::Emitter::new(hearken::log);
+    /// let _saves = bus.on_async(|order: u32| async move {
+    ///     // … await a database …
+    ///     if order == 0 { Err("no such order")? }
+    ///     Ok(())
+    /// });
+    /// let emission = bus.emit_async(&7_u32).await;
+    /// assert_eq!((emission.heard, emission.failed), (1, 0));
+    /// # }
+    /// # futures_executor::block_on(example());
+    /// ```
+    ///
+    /// # Errors and panics
+    ///
+    /// Those of the future are failures, as a listener's are. `Break` has no effect: everybody had their turn before.
+    ///
+    /// # Causes
+    ///
+    /// What the future emits while it is polled is in its emission's chain, and counts for [`Builder::max_depth`].
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn on_async<T, F>(&self, listener: impl Fn(T) -> F + Send + Sync + 'static) -> Subscription
+    where
+        T: Clone + Send + 'static,
+        F: Future<Output: IntoFlow<E>> + Send + 'static,
+    {
+        self.listen().on_async(listener)
+    }
+
+    /// Delivers the event as [`emit`](Self::emit) does, and then runs the futures of its async listeners, all at once: a future that ends when the last of
+    /// them has.
+    ///
+    /// Synchronous listeners are called, in order, by its first poll; one that is never polled calls nobody. A stream that is to
+    /// [block](crate::Overflow::Block) has it wait for room.
+    ///
+    /// # Failures
+    ///
+    /// [`Emission::failed`] counts the futures that failed, too.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half-way, it drops the futures of the listeners. The bus goes on.
+    ///
+    /// # Panics
+    ///
+    /// Only with the error channel [`hearken::panic`](crate::panic), when everything has ended.
+    ///
+    /// # Cost
+    ///
+    /// An emit's, and two allocations for each async listener.
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn emit_async<'a, T: Sync + 'static>(
+        &'a self,
+        event: &'a T,
+    ) -> impl Future<Output = Emission> + Send + use<'a, T, E> {
+        futures::emission::emit(self, None, event)
+    }
+
+    /// The event loop as a future: [`run`](Self::run), for a task.
+    ///
+    /// It sleeps while there is nothing to do, without polling, and needs no runtime of a kind: while a timer is pending, a thread of its own
+    /// sleeps until that is due and wakes it. There is no such thread before the first timer.
+    ///
+    /// ```
+    /// # async fn example() {
+    /// let bus = hearken::Emitter::new(hearken::log);
+    /// let _hears = bus.on(|n: &u32| println!("{n}"));
+    /// bus.defer(7_u32).unwrap();
+    /// bus.close();
+    /// bus.run_async().await; // prints 7
+    /// # }
+    /// # futures_executor::block_on(example());
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves what is queued in the queue.
+    #[cfg(feature = "async")]
+    pub fn run_async(&self) -> impl Future<Output = ()> + Send {
+        futures::event_loop::run(self)
+    }
+
     /// The right to emit `T`s, to give to a module that has no business listening. See [`Port`].
     pub fn port<T: 'static>(&self) -> Port<T, E> {
         Port::new(self.clone(), None)
@@ -529,6 +641,8 @@ pub struct Builder<E = BoxError> {
     capacity: usize,
     overflow: Overflow,
     clock: Clock,
+    #[cfg(feature = "async")]
+    spawner: Option<Spawner>,
     error: PhantomData<fn() -> E>,
 }
 
@@ -543,6 +657,8 @@ impl<E: Send + Sync + 'static> Builder<E> {
             capacity: 65_536,
             overflow: Overflow::Reject,
             clock: Clock::system(),
+            #[cfg(feature = "async")]
+            spawner: None,
             error: PhantomData,
         }
     }
@@ -602,6 +718,25 @@ impl<E: Send + Sync + 'static> Builder<E> {
         self
     }
 
+    /// Who runs the futures of async listeners that an emission which isn't awaited calls: a runtime's `spawn`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let bus = hearken::Emitter::builder()
+    ///     .spawner(|future| drop(tokio::spawn(future)))
+    ///     .build(hearken::log);
+    /// let _saves = bus.on_async(|order: u32| async move { println!("saved {order}") });
+    /// bus.emit(&7_u32); // saved soon, by a task
+    /// # }
+    /// ```
+    ///
+    /// It is called in the listener's turn; its panic is the listener's.
+    #[cfg(feature = "async")]
+    pub fn spawner(mut self, spawn: impl Fn(BoxFuture) + Send + Sync + 'static) -> Self {
+        self.spawner = Some(Box::new(spawn));
+        self
+    }
+
     /// What timers and budgets go by: the system's clock unless set, [`Clock::manual`] in tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -616,9 +751,15 @@ impl<E: Send + Sync + 'static> Builder<E> {
             queue: Queue::new(self.capacity, self.overflow, self.clock, Arc::clone(&errors)),
             errors,
             max_depth: self.max_depth,
+            #[cfg(feature = "async")]
+            spawner: self.spawner,
         })
     }
 }
+
+// A panic leaves no bus broken: see `Emitter`.
+impl<E> UnwindSafe for Builder<E> {}
+impl<E> RefUnwindSafe for Builder<E> {}
 
 impl<E> fmt::Debug for Builder<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

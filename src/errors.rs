@@ -54,7 +54,7 @@ pub(crate) fn raise_if_outermost() {
 
 #[cold]
 #[track_caller]
-fn raise(failures: &str) {
+pub(crate) fn raise(failures: &str) {
     if std::thread::panicking() {
         // A second panic on the way would abort the process.
         trace(failures);

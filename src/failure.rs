@@ -65,6 +65,9 @@ pub enum Cause<E = BoxError> {
         /// How many.
         missed: u64,
     },
+    /// An async listener was called by an emission that isn't awaited, and the bus has nobody to run its future:
+    /// `Builder::spawner`.
+    NoSpawner,
 }
 
 impl<E> Failure<E> {
@@ -143,6 +146,7 @@ impl<E> Clone for Cause<E> {
             Self::Panic(message) => Self::Panic(Arc::clone(message)),
             Self::TooDeep { limit } => Self::TooDeep { limit: *limit },
             Self::Lost { missed } => Self::Lost { missed: *missed },
+            Self::NoSpawner => Self::NoSpawner,
         }
     }
 }
@@ -196,6 +200,9 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
                 if *missed == 1 { "event was" } else { "events were" },
                 if *missed == 1 { "it" } else { "them" },
             ),
+            Self::NoSpawner => f.write_str(
+                "not called, nobody runs the futures of async listeners; await `emit_async`, or give the bus a `Builder::spawner`",
+            ),
         }
     }
 }
@@ -220,6 +227,7 @@ impl<E> fmt::Debug for Cause<E> {
             Self::Panic(message) => f.debug_tuple("Panic").field(message).finish(),
             Self::TooDeep { limit } => f.debug_struct("TooDeep").field("limit", limit).finish(),
             Self::Lost { missed } => f.debug_struct("Lost").field("missed", missed).finish(),
+            Self::NoSpawner => f.write_str("NoSpawner"),
         }
     }
 }

@@ -47,6 +47,9 @@ pub enum Flow<E> {
     Fail(E),
     /// It turned out not to be there: its weak owner died between the look and the call.
     Gone,
+    /// Its call is a future, and there is nobody to run it.
+    #[cfg(feature = "async")]
+    NoSpawner,
 }
 
 pub(crate) mod sealed {

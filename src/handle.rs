@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 use crate::clock::Wake;
 use crate::errors::ErrorChannel;
 use crate::failure::BoxError;
+#[cfg(feature = "async")]
+use crate::future::BoxFuture;
 use crate::queue::Queue;
 use crate::raw::frame;
 use crate::registry::Registry;
@@ -32,6 +34,7 @@ use crate::registry::Registry;
 /// | have it told later | [`defer`](Self::defer), [`defer_in`](Self::defer_in), [`defer_every`](Self::defer_every) |
 /// | deliver what was deferred | [`drain`](Self::drain) now and then, [`run`](Self::run), [`spawn_loop`](Self::spawn_loop) |
 /// | pull events on a thread | [`inbox`](Self::inbox) |
+/// | await them, with the feature `async` | `stream`, `next`; `on_async` and `emit_async` for listeners that await |
 /// | give a module the right to tell | [`port`](Self::port) |
 /// | see in a test what was told | [`record`](Self::record) |
 /// | refer to the bus without keeping it | [`downgrade`](Self::downgrade) |
@@ -51,7 +54,13 @@ pub(crate) struct Bus<E> {
     pub(crate) queue: Queue<E>,
     pub(crate) errors: Arc<ErrorChannel<E>>,
     pub(crate) max_depth: usize,
+    #[cfg(feature = "async")]
+    pub(crate) spawner: Option<Spawner>,
 }
+
+/// Has a future run to its end.
+#[cfg(feature = "async")]
+pub(crate) type Spawner = Box<dyn Fn(BoxFuture) + Send + Sync>;
 
 impl<E> Bus<E> {
     /// What tells this bus from all others that live.

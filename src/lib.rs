@@ -9,15 +9,21 @@ mod discard;
 mod dispatch;
 mod emission;
 mod emitter;
+mod envelope;
 mod errors;
 mod failure;
 mod flow;
+#[cfg(feature = "async")]
+mod future;
+#[cfg(feature = "async")]
+mod futures;
 mod handle;
 mod id;
 mod inbox;
 mod info;
 mod listen;
 mod listener;
+mod mailbox;
 mod overflow;
 mod policy;
 mod port;
@@ -37,8 +43,13 @@ pub use deferred::event_loop::EventLoop;
 pub use deferred::timer::Timer;
 pub use emission::Emission;
 pub use emitter::Builder;
+pub use envelope::{Envelope, FromEnvelope};
 pub use failure::{BoxError, Cause, Failure};
 pub use flow::IntoFlow;
+#[cfg(feature = "async")]
+pub use future::BoxFuture;
+#[cfg(feature = "async")]
+pub use futures::{next::Next, stream::EventStream};
 pub use handle::{Emitter, WeakEmitter};
 pub use id::{EmissionId, ListenerId};
 pub use inbox::{Inbox, InboxIter};

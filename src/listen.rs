@@ -7,18 +7,27 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::{AnyEvent, Context, Scene};
+use crate::context::{AnyEvent, Context, Scene, Timing};
 use crate::deferred::event::defer;
 use crate::deferred::timer::{self, Timer};
 use crate::dispatch;
 use crate::emission::Emission;
+use crate::envelope::Envelope;
 use crate::failure::BoxError;
 use crate::flow::{Flow, IntoFlow};
+#[cfg(feature = "async")]
+use crate::futures::{
+    self,
+    listener::start,
+    next::Next,
+    stream::{EventStream, Room},
+};
 use crate::handle::Emitter;
 use crate::id::ListenerId;
 use crate::inbox::Inbox;
 use crate::info::ListenerInfo;
 use crate::listener::{About, Closure, Hear, Slot};
+use crate::mailbox::Reader;
 use crate::overflow::{DeferError, Overflow};
 use crate::policy::deferred::{Deferred, Postpone, postpone};
 use crate::policy::filter::{Filter, Filtered};
@@ -224,13 +233,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         mut self,
         listener: impl FnOnce(&T, &Context<'_, E>) -> R + Send + 'static,
     ) -> Subscription {
-        if let Some(times) = self.times {
-            let event = event_name::<T>();
-            panic!(
-                "a listener of `{event}` can't hear `once` and `times({times})`: end with `on`, or leave `times` out"
-            );
-        }
-        self.times = Some(NonZeroU64::MIN);
+        self.limit_to_one("once");
         let listener = Mutex::new(Some(listener));
         self.add(Closure::new(move |event: &T, scene, id| {
             // On a line of its own, so that the lock is open again before the call.
@@ -288,18 +291,103 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     where
         T: Clone + Send,
     {
-        let (emitter, registered_at) = (self.emitter, Location::caller());
-        let (name, topics) = (self.name, self.patterns.clone());
-        Inbox::new(emitter, self.capacity, self.overflow, |sender| {
+        Inbox::new(self.reader())
+    }
+
+    /// Keeps copies of the events to await one after the other: [`Emitter::stream`] with these options.
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn stream(self) -> EventStream<T>
+    where
+        T: Clone + Send,
+    {
+        EventStream::new(self.reader())
+    }
+
+    /// The next event, awaited: [`Emitter::next`] with these options.
+    ///
+    /// # Panics
+    ///
+    /// After [`times`](Self::times): the next event is one.
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn next(mut self) -> Next<T>
+    where
+        T: Clone + Send,
+    {
+        self.limit_to_one("next");
+        Next { reader: self.reader() }
+    }
+
+    /// Hears every event with a future: [`Emitter::on_async`] with these options.
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn on_async<F>(self, listener: impl Fn(T) -> F + Send + Sync + 'static) -> Subscription
+    where
+        T: Clone,
+        F: Future<Output: IntoFlow<E>> + Send + 'static,
+    {
+        let about = Arc::new(self.about(Location::caller()));
+        self.add(Closure::new(move |event: &T, scene, id| {
+            let about = Arc::clone(&about);
+            start(scene, move || about(id), listener(event.clone()))
+        }))
+    }
+
+    /// Hears every event and its emission with a future: [`Emitter::on_async`] with these options.
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn on_async_with<F>(self, listener: impl Fn(Envelope<T>) -> F + Send + Sync + 'static) -> Subscription
+    where
+        T: Clone,
+        F: Future<Output: IntoFlow<E>> + Send + 'static,
+    {
+        let about = self.about(Location::caller());
+        self.add(Closure::new(move |event: &T, scene, id| {
+            start(scene, || about(id), listener(Envelope::new(event.clone(), scene)))
+        }))
+    }
+
+    #[track_caller]
+    fn limit_to_one(&mut self, verb: &str) {
+        if let Some(times) = self.times {
+            let event = event_name::<T>();
+            panic!(
+                "a listener of `{event}` can't hear `{verb}` and `times({times})`: end with another verb, or leave `times` out"
+            );
+        }
+        self.times = Some(NonZeroU64::MIN);
+    }
+
+    #[track_caller]
+    fn reader(self) -> Reader<T>
+    where
+        T: Clone + Send,
+    {
+        let about = self.about(Location::caller());
+        Reader::new(self.emitter, self.capacity, self.overflow, |sender| {
             let keep = move |event: &T, scene: &Scene<'_, E>, id: ListenerId| {
-                let priority = id.key().priority();
-                let info =
-                    || ListenerInfo { id, event: scene.event, topics: topics.clone(), priority, name, registered_at };
-                sender.send(event.clone(), scene.emitted_at, info);
+                let envelope = Envelope::new(event.clone(), scene);
+                let waits = sender.send(envelope, matches!(scene.timing, Timing::Awaited(_)), || about(id));
+                #[cfg(not(feature = "async"))]
+                debug_assert!(waits.is_none(), "nobody awaits");
+                #[cfg(feature = "async")]
+                if let (Timing::Awaited(started), Some(number)) = (scene.timing, waits) {
+                    started.lock().push(Box::pin(Room { mailbox: sender.mailbox(), number }));
+                }
                 Flow::Continue
             };
             self.add(Closure::new(keep))
         })
+    }
+
+    /// What there will be to say about the listener, for its own use.
+    fn about(
+        &self,
+        registered_at: &'static Location<'static>,
+    ) -> impl Fn(ListenerId) -> ListenerInfo + Send + Sync + use<T, E> {
+        let (name, topics, event) = (self.name, self.patterns.clone(), event_name::<T>());
+        move |id| ListenerInfo { id, event, topics: topics.clone(), priority: id.key().priority(), name, registered_at }
     }
 
     /// How many listeners an emit of `T` would call, now or deferred, on the topic if it was begun from one ([`TopicRef`]); filters aside: those that are not
@@ -457,6 +545,13 @@ impl<'a, E: Send + Sync + 'static> TopicRef<'a, E> {
         dispatch::emit(self.emitter, None, Some(self.name), event)
     }
 
+    /// Delivers the event on this topic to synchronous and to async listeners: [`Emitter::emit_async`].
+    #[cfg(feature = "async")]
+    #[track_caller]
+    pub fn emit_async<T: Sync + 'static>(self, event: &'a T) -> impl Future<Output = Emission> + Send + use<'a, T, E> {
+        futures::emission::emit(self.emitter, Some(self.name), event)
+    }
+
     /// Queues the event on this topic: [`Emitter::defer`].
     ///
     /// # Errors
@@ -568,6 +663,31 @@ macro_rules! listening {
             #[track_caller]
             pub fn inbox<T: Clone + Send + 'static>(self) -> Inbox<T> {
                 self.listen().inbox()
+            }
+
+            /// Keeps copies of such events of type `T`, to await one after the other: [`Emitter::stream`].
+            #[cfg(feature = "async")]
+            #[track_caller]
+            pub fn stream<T: Clone + Send + 'static>(self) -> EventStream<T> {
+                self.listen().stream()
+            }
+
+            /// The next such event of type `T`, awaited: [`Emitter::next`].
+            #[cfg(feature = "async")]
+            #[track_caller]
+            pub fn next<T: Clone + Send + 'static>(self) -> Next<T> {
+                self.listen().next()
+            }
+
+            /// Hears every such event of type `T` with a future: [`Emitter::on_async`].
+            #[cfg(feature = "async")]
+            #[track_caller]
+            pub fn on_async<T, F>(self, listener: impl Fn(T) -> F + Send + Sync + 'static) -> Subscription
+            where
+                T: Clone + 'static,
+                F: Future<Output: IntoFlow<E>> + Send + 'static,
+            {
+                self.listen().on_async(listener)
             }
 
             /// Keeps every such event of type `T`, for a test to look at: [`Emitter::record`].

@@ -6,7 +6,11 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::Location;
 use std::sync::Arc;
+#[cfg(feature = "async")]
+use std::task::Context;
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -27,6 +31,11 @@ pub(crate) trait Entry<E>: Send + Sized + 'static {
 
     /// Tells the kinds of entries of one type apart; less than [`KINDS`].
     const KIND: u32;
+
+    /// Whether it is still to be delivered. If not, nobody misses it.
+    fn is_wanted(&self) -> bool {
+        true
+    }
 
     /// Delivers it. Whether there was anything to deliver.
     fn deliver(
@@ -51,6 +60,8 @@ struct Entries<V: Entry<E>, E> {
 pub(crate) trait Lane<E>: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn event(&self) -> &'static str;
+    /// Whether the first entry is still to be delivered.
+    fn is_wanted(&self) -> bool;
     /// Takes the first entry out, for the caller to drop with the queue unlocked.
     fn take(&mut self) -> Box<dyn Any + Send>;
     /// Drops the first entry. How many panics that gave.
@@ -70,6 +81,10 @@ impl<V: Entry<E>, E: Send + Sync + 'static> Lane<E> for Entries<V, E> {
 
     fn event(&self) -> &'static str {
         self.channel.event
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.waiting.front().is_some_and(V::is_wanted)
     }
 
     fn take(&mut self) -> Box<dyn Any + Send> {
@@ -105,6 +120,10 @@ impl<V: Entry<E>, E: Send + Sync + 'static> Lane<E> for Entries<V, E> {
     }
 }
 
+fn join<E>(lane: &mut (dyn Lane<E> + 'static), others: &mut (dyn Lane<E> + 'static)) {
+    lane.join(others);
+}
+
 /// The queue of a bus.
 pub(crate) struct Queue<E> {
     state: Mutex<State<E>>,
@@ -126,9 +145,11 @@ const BLOCKED: usize = 1 << (usize::BITS - 1);
 
 struct State<E> {
     incoming: Backlog<dyn Lane<E>>,
-    /// What a drain took out and didn't deliver; empty while one runs.
+    /// What a drain took out and didn't deliver.
     outgoing: Backlog<dyn Lane<E>>,
-    /// How many there were when the drain that runs took them; when none runs, how many there are, and `begun` is 0.
+    /// Whether a drain has it.
+    is_out: bool,
+    /// How many there were when the drain took them; if none did, how many there are, and `begun` is 0.
     taken: usize,
     /// The thread that drains.
     drainer: Option<usize>,
@@ -136,6 +157,8 @@ struct State<E> {
     inside: usize,
     /// How many loops sleep.
     idle: usize,
+    /// Loops that are futures, and sleep.
+    wakers: Vec<Waker>,
     /// How many producers wait for room.
     blocked: usize,
     /// How many more events fit for sure.
@@ -156,10 +179,12 @@ pub(crate) trait Alarm<E>: Send {
     fn prepare(&mut self, emitter: &Emitter<E>);
     /// Puts the event, if it is ready, into the queue.
     fn fire(&mut self, waiting: &mut Waiting<'_, E>);
+    /// Ends it, and reports it if it should have fired once more. Runs user code.
+    fn give_up(self: Box<Self>, emitter: &Emitter<E>);
     /// When it is due next, if it is due again.
     fn due_next(&mut self, now: Duration) -> Option<Duration>;
-    /// The failure that it never fired; none for a timer that repeats.
-    fn lost(&self) -> Option<Failure<E>>;
+    /// Where it was set, if it should fire once: then it is missed.
+    fn missed(&self) -> Option<(&'static str, &'static Location<'static>)>;
     fn is_cancelled(&self) -> bool;
 }
 
@@ -182,8 +207,8 @@ impl<E: Send + Sync + 'static> Waiting<'_, E> {
 /// What came of an attempt to queue something.
 pub(crate) enum Pushed<V, E> {
     Queued,
-    /// It is queued, and the oldest was dropped.
-    Displaced(Box<dyn Any + Send>, Failure<E>),
+    /// It is queued, and the oldest was dropped. The failure, if that one is missed.
+    Displaced(Box<dyn Any + Send>, Option<Failure<E>>),
     /// As many as there may be, and nothing makes room.
     Full(V),
     /// As many as there may be, and the newest is to be dropped.
@@ -196,10 +221,12 @@ impl<E> Queue<E> {
         let state = State {
             incoming: Backlog::new(),
             outgoing: Backlog::new(),
+            is_out: false,
             taken: 0,
             drainer: None,
             inside: 0,
             idle: 0,
+            wakers: Vec::new(),
             blocked: 0,
             room: capacity,
             capacity,
@@ -223,6 +250,10 @@ impl<E> Queue<E> {
 impl<E> State<E> {
     fn pending(&self, begun: usize) -> usize {
         self.incoming.len() + self.taken.saturating_sub(begun & !BLOCKED)
+    }
+
+    fn is_watched(&self) -> bool {
+        self.idle > 0 || !self.wakers.is_empty()
     }
 
     fn next_due(&self) -> Option<Duration> {
@@ -250,15 +281,15 @@ impl<E: Send + Sync + 'static> State<E> {
     }
 
     /// Takes the oldest event out, of those that no drain has.
-    fn take_oldest(&mut self) -> Option<(Box<dyn Any + Send>, Failure<E>)> {
-        let backlog = if self.drainer.is_none() && self.outgoing.len() > 0 {
+    fn take_oldest(&mut self) -> Option<Oldest<E>> {
+        let backlog = if !self.is_out && self.outgoing.len() > 0 {
             self.taken -= 1;
             &mut self.outgoing
         } else {
             &mut self.incoming
         };
         let (lane, mut run) = backlog.front()?;
-        let failure = lost(lane.event(), run.topic, run.from, 1);
+        let failure = lane.is_wanted().then(|| lost(lane.event(), run.topic, run.from, 1));
         let oldest = lane.take();
         run.took();
         backlog.tidy();
@@ -301,8 +332,9 @@ impl<E: Send + Sync + 'static> Queue<E> {
         }
         state.room = state.room.saturating_sub(1);
         state.push(channel.home, shared, from, topic, entry);
-        if state.idle > 0 && state.drainer.is_none() {
+        if state.is_watched() && state.drainer.is_none() {
             self.work.notify_one();
+            wake(state);
         }
         match displaced {
             None => Pushed::Queued,
@@ -334,8 +366,8 @@ impl<E: Send + Sync + 'static> Queue<E> {
         }
     }
 
-    fn drop_oldest(&self, state: &mut State<E>) -> Option<(Box<dyn Any + Send>, Failure<E>)> {
-        if state.drainer.is_some() {
+    fn drop_oldest(&self, state: &mut State<E>) -> Option<Oldest<E>> {
+        if state.is_out {
             let taken = state.taken;
             let one_more = |begun: usize| (begun & !BLOCKED < taken).then(|| begun + 1);
             if self.begun.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
@@ -359,7 +391,7 @@ impl<E: Send + Sync + 'static> Queue<E> {
         let pending = state.pending(begun);
         let incoming = std::mem::replace(&mut state.incoming, Backlog::new());
         let outgoing = std::mem::replace(&mut state.outgoing, Backlog::new());
-        if state.drainer.is_none() {
+        if !state.is_out {
             state.taken = 0;
             self.begun.fetch_and(BLOCKED, Ordering::Relaxed);
         }
@@ -372,8 +404,9 @@ impl<E: Send + Sync + 'static> Queue<E> {
         let mut state = self.state.lock();
         state.is_closed = true;
         self.room.notify_all();
-        self.work.notify_all();
-        std::mem::take(&mut state.timers).into_values().collect()
+        let timers = std::mem::take(&mut state.timers).into_values().collect();
+        self.wake_all(state);
+        timers
     }
 
     /// Takes out what waits, and what is due by now, for this thread to deliver. None while another drain, or this very thread, does.
@@ -392,9 +425,9 @@ impl<E: Send + Sync + 'static> Queue<E> {
             state = self.fire(state, emitter);
         }
         let State { incoming, outgoing, .. } = &mut *state;
-        outgoing.append(incoming, |lane, others| lane.join(others));
+        outgoing.append(incoming, join);
         let backlog = std::mem::replace(outgoing, Backlog::new());
-        state.taken = backlog.len();
+        (state.is_out, state.taken) = (true, backlog.len());
         let claims = Claims { queue: self, emitter, at: 0, taken: state.taken, delivered: 0, limit };
         Some((backlog, claims))
     }
@@ -410,7 +443,7 @@ impl<E: Send + Sync + 'static> Queue<E> {
             alarm.prepare(emitter);
         }
         let mut over = Vec::new();
-        let mut state = self.state.lock();
+        state = self.state.lock();
         for ((_, set), mut alarm) in due {
             if !alarm.is_cancelled() && !state.is_closed {
                 alarm.fire(&mut Waiting(&mut state));
@@ -422,8 +455,9 @@ impl<E: Send + Sync + 'static> Queue<E> {
             over.push(alarm);
         }
         drop(state);
-        // What a cancelled timer still holds is the user's.
-        self.errors.suppress(over.into_iter().map(discard).sum());
+        for alarm in over {
+            alarm.give_up(emitter);
+        }
         self.state.lock()
     }
 
@@ -451,13 +485,13 @@ impl<E: Send + Sync + 'static> Queue<E> {
             return Err(begun);
         }
         std::mem::swap(&mut state.outgoing, backlog);
-        state.taken = state.outgoing.len();
+        (state.is_out, state.taken) = (false, state.outgoing.len());
         self.begun.fetch_and(BLOCKED, Ordering::Relaxed);
         state.drainer = None;
         self.leave(&mut state);
         let pending = state.pending(0);
-        if state.idle > 0 {
-            self.work.notify_all();
+        if state.is_watched() {
+            self.wake_all(state);
         }
         Ok(pending)
     }
@@ -492,21 +526,15 @@ impl<E: Send + Sync + 'static> Queue<E> {
     pub(crate) fn wait_for_work(&self, is_over: impl Fn() -> bool) -> bool {
         let mut state = self.state.lock();
         loop {
-            let pending = state.pending(self.begun.load(Ordering::Relaxed));
-            let due = state.next_due().map(|due| due.saturating_sub(self.clock.now()));
-            if state.drainer.is_none() && (pending > 0 || due == Some(Duration::ZERO)) {
-                return true;
-            }
-            if pending == 0 && (state.is_closed || is_over()) {
-                return false;
-            }
+            let time = match self.next(&state, is_over()) {
+                Next::Deliver => return true,
+                Next::Nothing => return false,
+                Next::Later(time) => time,
+            };
             state.idle += 1;
-            match due {
-                // Somebody who drains fires it, or wakes this one when done.
-                Some(due) if self.clock.is_running() && state.drainer.is_none() => {
-                    self.work.wait_for(&mut state, due);
-                }
-                _ => self.work.wait(&mut state),
+            match time {
+                Some(time) => _ = self.work.wait_for(&mut state, time),
+                None => self.work.wait(&mut state),
             }
             state.idle -= 1;
         }
@@ -519,8 +547,39 @@ impl<E: Send + Sync + 'static> Queue<E> {
 
     /// Has all loops look again.
     pub(crate) fn wake(&self) {
-        let _state = self.state.lock();
+        self.wake_all(self.state.lock());
+    }
+
+    fn wake_all(&self, state: MutexGuard<'_, State<E>>) {
         self.work.notify_all();
+        wake(state);
+    }
+
+    /// What a loop that is a future is to do next. If that is to wait, it is woken for it, but for the time.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll_work(&self, cx: &Context<'_>) -> Next {
+        let waker = cx.waker().clone();
+        let mut state = self.state.lock();
+        let next = self.next(&state, false);
+        if let Next::Later(_) = next
+            && !state.wakers.iter().any(|other| other.will_wake(&waker))
+        {
+            state.wakers.push(waker);
+        }
+        next
+    }
+
+    fn next(&self, state: &State<E>, is_over: bool) -> Next {
+        let pending = state.pending(self.begun.load(Ordering::Relaxed));
+        let due = state.next_due().map(|due| due.saturating_sub(self.clock.now()));
+        if state.drainer.is_none() && (pending > 0 || due == Some(Duration::ZERO)) {
+            return Next::Deliver;
+        }
+        if pending == 0 && (state.is_closed || is_over) {
+            return Next::Nothing;
+        }
+        // Somebody who drains fires what is due, or wakes this one when done.
+        Next::Later(due.filter(|_| self.clock.is_running() && state.drainer.is_none()))
     }
 
     /// Sets a timer. Its name, or the timer itself if the queue is closed.
@@ -532,29 +591,50 @@ impl<E: Send + Sync + 'static> Queue<E> {
         state.timers_set += 1;
         let name = (self.clock.now().saturating_add(after), state.timers_set);
         state.timers.insert(name, alarm);
-        if state.idle > 0 {
-            self.work.notify_all();
+        if state.is_watched() {
+            self.wake_all(state);
         }
         Ok(name)
     }
 
     /// Takes out the timer that was set under this name, for the caller to drop.
-    pub(crate) fn take_timer(&self, name: (Duration, u64)) -> Option<Box<dyn Alarm<E>>> {
+    pub(crate) fn take_timer(&self, name: (Duration, u64), repeats: bool) -> Option<Box<dyn Alarm<E>>> {
         let mut state = self.state.lock();
-        // One that repeats moves on, and keeps its number.
-        state.timers.remove(&name).or_else(|| {
-            let name = *state.timers.keys().find(|(_, number)| *number == name.1)?;
-            state.timers.remove(&name)
-        })
+        let alarm = state.timers.remove(&name);
+        if alarm.is_some() || !repeats {
+            return alarm;
+        }
+        // It fired and moved on, and kept its number.
+        let name = *state.timers.keys().find(|(_, number)| *number == name.1)?;
+        state.timers.remove(&name)
     }
+}
+
+/// What a loop is to do next.
+pub(crate) enum Next {
+    Deliver,
+    /// The queue is closed, or the loop is to end, and nothing is left.
+    Nothing,
+    /// To sleep until it is woken, and at most so long.
+    Later(Option<Duration>),
+}
+
+/// Wakes the loops that are futures, with the lock open: what a waker does is the user's.
+fn wake<E>(mut state: MutexGuard<'_, State<E>>) {
+    let wakers = std::mem::take(&mut state.wakers);
+    drop(state);
+    wakers.into_iter().for_each(Waker::wake);
 }
 
 enum Room<E> {
     Some,
     /// There is, now that the oldest was dropped; by the drain that has it, if none is here.
-    Displaced(Option<(Box<dyn Any + Send>, Failure<E>)>),
+    Displaced(Option<Oldest<E>>),
     None,
 }
+
+/// An event that was dropped for a newer one, and the failure, if it is missed.
+type Oldest<E> = (Box<dyn Any + Send>, Option<Failure<E>>);
 
 /// How far a drain may go.
 #[derive(Clone, Copy)]
@@ -629,33 +709,45 @@ impl<E> Drop for Queue<E> {
         let timers = std::mem::take(timers);
         let mut backlogs = [outgoing, incoming].map(|backlog| std::mem::replace(backlog, Backlog::new()));
         drop(state);
-        let waiting: usize = backlogs.iter().map(Backlog::len).sum();
-        let never_fired: Vec<_> = timers.values().filter_map(|alarm| alarm.lost()).collect();
-        let missed = (waiting + never_fired.len()) as u64;
-        let oldest = backlogs.iter_mut().find_map(|backlog| {
-            let (lane, run) = backlog.front()?;
-            Some((lane.event(), run.from.emitted_at))
-        });
-        let oldest = oldest.or_else(|| never_fired.first().map(|failure| (failure.event(), failure.emitted_at())));
-        drop(never_fired);
-        if let Some((event, emitted_at)) = oldest {
+        let mut missed = 0;
+        let mut first = None;
+        let mut panics = 0;
+        for backlog in &mut backlogs {
+            panics += drop_all(backlog, |place| {
+                missed += 1;
+                first.get_or_insert(place);
+            });
+        }
+        for alarm in timers.into_values() {
+            if let Some(place) = alarm.missed() {
+                missed += 1;
+                first.get_or_insert(place);
+            }
+            panics += discard(alarm);
+        }
+        self.errors.suppress(panics);
+        if let Some((event, emitted_at)) = first {
             let event = if missed == 1 { event } else { DEFERRED };
             self.errors.take(Failure::new(event, None, None, emitted_at, Cause::Lost { missed }));
+            trace_if_outermost();
         }
-        let panics = backlogs.iter_mut().map(drop_all).sum::<u64>() + timers.into_values().map(discard).sum::<u64>();
-        self.errors.suppress(panics);
-        trace_if_outermost();
     }
 }
 
 /// What a bus that goes with several events in its queue calls them.
 const DEFERRED: &str = "deferred events";
 
-/// Drops all that waits, one after the other. How many panics that gave.
-pub(crate) fn drop_all<E>(backlog: &mut Backlog<dyn Lane<E>>) -> u64 {
+/// Drops all that waits, one after the other, and tells of those that are missed. How many panics that gave.
+pub(crate) fn drop_all<E>(
+    backlog: &mut Backlog<dyn Lane<E>>,
+    mut missed: impl FnMut((&'static str, &'static Location<'static>)),
+) -> u64 {
     let mut panics = 0;
     while let Some((lane, mut run)) = backlog.front() {
         loop {
+            if lane.is_wanted() {
+                missed((lane.event(), run.from.emitted_at));
+            }
             panics += lane.discard();
             if !run.took() {
                 break;

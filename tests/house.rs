@@ -8,12 +8,17 @@ use std::path::Path;
 /// From the ground up. A file imports only from its own row and the rows below; a name with a `/` is a whole folder.
 const ROWS: &[(&str, &[&str])] = &[
     ("the doors to atomics, locks, thread-locals and time", &["clock", "sync"]),
-    ("the words: values and traits", &["discard", "emission", "failure", "flow", "id", "info", "overflow", "topic"]),
+    (
+        "the words: values and traits",
+        &["discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "topic"],
+    ),
     ("data structures that run no user code", &["raw/"]),
     ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue", "registry"]),
     ("delivery, and taking part in it", &["channels", "dispatch", "subscription"]),
     ("listeners around listeners", &["policy/"]),
     ("the second way to tell: later", &["deferred/"]),
+    ("what is kept for who takes it later", &["envelope", "mailbox"]),
+    ("the same for async code", &["futures/"]),
     ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record"]),
     ("the front", &["emitter"]),
 ];
@@ -25,7 +30,7 @@ const ROOT: &str = "lib";
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "catch_unwind",
-        &["deferred/timer", "discard", "dispatch", "errors"],
+        &["deferred/timer", "discard", "dispatch", "errors", "futures/listener"],
         "user code's panics are caught where it is called or dropped",
     ),
     ("parking_lot", &["sync"], "a model checker must find every lock"),

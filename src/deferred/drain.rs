@@ -1,6 +1,5 @@
 //! Delivering what waits.
 
-use crate::discard::discard;
 use crate::dispatch;
 use crate::errors::raise_if_outermost;
 use crate::handle::Emitter;
@@ -32,17 +31,23 @@ pub struct Drained {
 pub(crate) fn drain<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit) -> Drained {
     let drained = drain_quietly(emitter, limit);
     raise_if_outermost();
-    drained.unwrap_or_else(|| Drained { delivered: 0, remaining: emitter.bus().queue.pending() })
+    match drained {
+        Some((drained, _)) => drained,
+        None => Drained { delivered: 0, remaining: emitter.bus().queue.pending() },
+    }
 }
 
 /// The same, again and again until nothing is left, or so many events were delivered.
 #[track_caller]
 pub(crate) fn drain_until_idle<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: usize) -> Drained {
     let mut sum = Drained { delivered: 0, remaining: emitter.bus().queue.pending() };
-    while sum.delivered < limit {
-        let Some(drained) = drain_quietly(emitter, Limit::Events(limit - sum.delivered)) else { break };
+    // What it went through, with what turned out not to be for delivery: that ends too.
+    let mut steps = 0;
+    while steps < limit {
+        let Some((drained, went)) = drain_quietly(emitter, Limit::Events(limit - sum.delivered)) else { break };
         sum = Drained { delivered: sum.delivered + drained.delivered, ..drained };
-        if drained.delivered == 0 {
+        steps += went;
+        if went == 0 {
             break;
         }
     }
@@ -50,13 +55,13 @@ pub(crate) fn drain_until_idle<E: Send + Sync + 'static>(emitter: &Emitter<E>, l
     sum
 }
 
-/// None if somebody drains already.
-fn drain_quietly<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit) -> Option<Drained> {
+/// What came of it, and how many entries it went through. None if somebody drains already.
+fn drain_quietly<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit) -> Option<(Drained, usize)> {
     let (backlog, claims) = emitter.bus().queue.begin(emitter, limit)?;
     let mut drain = Drain { backlog, claims, is_over: false };
     drain.deliver();
     let remaining = drain.end();
-    Some(Drained { delivered: drain.claims.delivered, remaining })
+    Some((Drained { delivered: drain.claims.delivered, remaining }, drain.claims.at))
 }
 
 /// Delivers what waits, and what comes meanwhile, until nothing is left or `is_over` says so. Whether nobody else drained.
@@ -104,13 +109,13 @@ impl<E: Send + Sync + 'static> Drain<'_, E> {
         while self.claims.at < end {
             let Some((lane, mut run)) = self.backlog.front() else { return };
             self.claims.at += 1;
-            let failure = (overdue > 0).then(|| lost(lane.event(), run.topic, run.from, 1));
+            let failure = (overdue > 0 && lane.is_wanted()).then(|| lost(lane.event(), run.topic, run.from, 1));
+            overdue = overdue.saturating_sub(1);
             let panics = lane.discard();
             run.took();
             self.backlog.tidy();
             bus.errors.suppress(panics);
             if let Some(failure) = failure {
-                overdue -= 1;
                 dispatch::report(emitter, failure);
             }
         }
@@ -141,19 +146,14 @@ impl<E: Send + Sync + 'static> Drop for Drain<'_, E> {
 pub(crate) fn discard_pending<E: Send + Sync + 'static>(emitter: &Emitter<E>) -> usize {
     let _clean_up = emitter.bus().clean_up();
     let (pending, mut backlogs) = emitter.bus().queue.take_pending();
-    emitter.bus().errors.suppress(backlogs.iter_mut().map(drop_all).sum());
+    emitter.bus().errors.suppress(backlogs.iter_mut().map(|backlog| drop_all(backlog, |_| {})).sum());
     pending
 }
 
 #[track_caller]
 pub(crate) fn close<E: Send + Sync + 'static>(emitter: &Emitter<E>) {
-    let bus = emitter.bus();
-    for alarm in bus.queue.close() {
-        let lost = alarm.lost();
-        bus.errors.suppress(discard(alarm));
-        if let Some(lost) = lost {
-            dispatch::report(emitter, lost);
-        }
+    for alarm in emitter.bus().queue.close() {
+        alarm.give_up(emitter);
     }
     raise_if_outermost();
 }

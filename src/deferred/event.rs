@@ -97,7 +97,9 @@ fn settle<T: Send + 'static, E: Send + Sync + 'static>(
         Pushed::Closed(Event(event)) => return Err(DeferError::Closed(event)),
         Pushed::Displaced(oldest, failure) => {
             errors.suppress(discard(oldest));
-            dispatch::report(emitter, failure);
+            if let Some(failure) = failure {
+                dispatch::report(emitter, failure);
+            }
         }
         Pushed::Surplus(Event(event)) => {
             errors.suppress(discard(event));

@@ -25,8 +25,9 @@ use crate::sync::{AtomicBool, Ordering};
 ///
 /// # Dropping
 ///
-/// As [`shutdown`](Self::shutdown), but for panics, which it doesn't pass on. On the loop's own thread, as when a listener owns the guard,
-/// the loop is told to end and not waited for. A loop keeps its bus alive.
+/// As [`shutdown`](Self::shutdown), but for panics, which it doesn't pass on. On the loop's own thread, and inside any delivery from the
+/// queue, as when a listener owns the guard, the loop is told to end and not waited for: it might be waiting for that delivery. A loop keeps
+/// its bus alive.
 #[must_use = "dropped, it ends the loop"]
 pub struct EventLoop {
     /// None once it is joined.
@@ -37,7 +38,7 @@ pub struct EventLoop {
 impl EventLoop {
     /// Has what is queued delivered, ends the loop, and waits until it has ended. Other loops of the bus go on, and so does the queue.
     ///
-    /// On the loop's own thread it doesn't wait.
+    /// On the loop's own thread, and inside a delivery from the bus's queue, it doesn't wait.
     ///
     /// # Panics
     ///
@@ -51,7 +52,8 @@ impl EventLoop {
     fn end(&mut self) -> Option<thread::Result<()>> {
         let thread = self.thread.take()?;
         self.stop.stop();
-        (thread.thread().id() != thread::current().id()).then(|| thread.join())
+        let is_waited_for = thread.thread().id() == thread::current().id() || self.stop.is_drained_here();
+        (!is_waited_for).then(|| thread.join())
     }
 }
 
@@ -76,6 +78,8 @@ impl fmt::Debug for EventLoop {
 /// A loop of whatever bus.
 trait Stop: Send + Sync {
     fn stop(&self);
+    /// Whether this thread is delivering from the bus's queue.
+    fn is_drained_here(&self) -> bool;
 }
 
 struct Switch<E> {
@@ -91,6 +95,10 @@ impl<E: Send + Sync + 'static> Stop for Switch<E> {
             // Under the lock that a loop looks at the switch under before it sleeps.
             bus.queue.wake();
         }
+    }
+
+    fn is_drained_here(&self) -> bool {
+        self.bus.upgrade().is_some_and(|bus| bus.queue.is_drained_by(frame::thread()))
     }
 }
 

@@ -90,18 +90,21 @@ struct Set<E> {
     state: Arc<State>,
     /// None if it was never set: its bus was closed.
     name: Option<(Duration, u64)>,
+    repeats: bool,
     bus: Weak<Bus<E>>,
 }
 
 impl<E: Send + Sync + 'static> Cancel for Set<E> {
     fn cancel(&self) -> bool {
         let Some(bus) = self.bus.upgrade() else { return false };
-        let is_cancelled = self.state.move_on(CANCELLED);
-        if let Some(alarm) = self.name.and_then(|name| bus.queue.take_timer(name)) {
+        if !self.state.move_on(CANCELLED) {
+            return false;
+        }
+        if let Some(alarm) = self.name.and_then(|name| bus.queue.take_timer(name, self.repeats)) {
             let _clean_up = bus.clean_up();
             bus.errors.suppress(discard(alarm));
         }
-        is_cancelled
+        true
     }
 
     fn is_pending(&self) -> bool {
@@ -153,7 +156,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Alarm<E> for Once<T, E> {
 
     fn fire(&mut self, waiting: &mut Waiting<'_, E>) {
         if let Some(event) = self.event.take() {
-            let fired = Fired { event, state: Arc::clone(&self.letter.state), is_last: true };
+            let fired = Fired { event, shot: Shot { state: Arc::clone(&self.letter.state), is_last: true } };
             waiting.push(&self.letter.channel, self.letter.from, self.letter.topic(), fired);
         }
     }
@@ -162,11 +165,17 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Alarm<E> for Once<T, E> {
         None
     }
 
-    fn lost(&self) -> Option<Failure<E>> {
-        self.letter
-            .state
-            .is_pending()
-            .then(|| lost(self.letter.channel.event, self.letter.topic(), self.letter.from, 1))
+    fn give_up(self: Box<Self>, emitter: &Emitter<E>) {
+        let Self { letter, event } = *self;
+        let is_missed = event.is_some() && letter.state.move_on(OVER);
+        emitter.bus().errors.suppress(discard(event));
+        if is_missed {
+            dispatch::report(emitter, lost(letter.channel.event, letter.topic(), letter.from, 1));
+        }
+    }
+
+    fn missed(&self) -> Option<(&'static str, &'static Location<'static>)> {
+        self.letter.state.is_pending().then_some((self.letter.channel.event, self.letter.from.emitted_at))
     }
 
     fn is_cancelled(&self) -> bool {
@@ -199,20 +208,26 @@ impl<T: Clone + Send + 'static, E: Send + Sync + 'static> Alarm<E> for Every<T, 
 
     fn fire(&mut self, waiting: &mut Waiting<'_, E>) {
         if let Some(event) = self.ready.take() {
-            let fired = Fired { event, state: Arc::clone(&self.letter.state), is_last: false };
+            let fired = Fired { event, shot: Shot { state: Arc::clone(&self.letter.state), is_last: false } };
             waiting.push(&self.letter.channel, self.letter.from, self.letter.topic(), fired);
         }
     }
 
     fn due_next(&mut self, now: Duration) -> Option<Duration> {
         // The first multiple of the period that is still to come: what was missed in between is one firing.
-        let missed = now.saturating_sub(self.due).as_nanos() / self.period.as_nanos();
-        let periods = u32::try_from(missed + 1).ok()?;
-        self.due = self.due.checked_add(self.period.checked_mul(periods)?)?;
+        let late = now.saturating_sub(self.due).as_nanos() % self.period.as_nanos();
+        #[expect(clippy::cast_possible_truncation, reason = "less than a period")]
+        let late = Duration::new((late / 1_000_000_000) as u64, (late % 1_000_000_000) as u32);
+        self.due = now.max(self.due).checked_add(self.period.saturating_sub(late))?;
         Some(self.due)
     }
 
-    fn lost(&self) -> Option<Failure<E>> {
+    fn give_up(self: Box<Self>, emitter: &Emitter<E>) {
+        self.letter.state.move_on(OVER);
+        emitter.bus().errors.suppress(discard(self));
+    }
+
+    fn missed(&self) -> Option<(&'static str, &'static Location<'static>)> {
         None
     }
 
@@ -224,14 +239,38 @@ impl<T: Clone + Send + 'static, E: Send + Sync + 'static> Alarm<E> for Every<T, 
 /// A timer's event that waits in the queue.
 struct Fired<T> {
     event: T,
+    shot: Shot,
+}
+
+/// What becomes of a timer's firing. A timer that fires once is over with it, delivered or not.
+struct Shot {
     state: Arc<State>,
     is_last: bool,
+}
+
+impl Shot {
+    /// Whether its event is to be delivered, as it is now.
+    fn is_on(&self) -> bool {
+        if self.is_last { self.state.move_on(OVER) } else { self.state.is_pending() }
+    }
+}
+
+impl Drop for Shot {
+    fn drop(&mut self) {
+        if self.is_last {
+            self.state.move_on(OVER);
+        }
+    }
 }
 
 impl<T: Send + 'static, E: Send + Sync + 'static> Entry<E> for Fired<T> {
     type Event = T;
 
     const KIND: u32 = 2;
+
+    fn is_wanted(&self) -> bool {
+        self.shot.state.is_pending()
+    }
 
     fn deliver(
         self,
@@ -241,7 +280,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Entry<E> for Fired<T> {
         topic: Topic<'_>,
         emitter: &Emitter<E>,
     ) -> bool {
-        let is_on = if self.is_last { self.state.move_on(OVER) } else { self.state.is_pending() };
+        let is_on = self.shot.is_on();
         if is_on {
             deliver(self.event, channel, held, from, topic, emitter);
         } else {
@@ -259,7 +298,7 @@ pub(crate) fn defer_in<T: Send + 'static, E: Send + Sync + 'static>(
     event: T,
 ) -> Timer {
     let letter = letter(emitter, topic);
-    set(emitter, delay, Arc::clone(&letter.state), Box::new(Once { letter, event: Some(event) }))
+    set(emitter, delay, Arc::clone(&letter.state), Box::new(Once { letter, event: Some(event) }), false)
 }
 
 /// Panics at a period of zero.
@@ -273,7 +312,7 @@ pub(crate) fn defer_every<T: Clone + Send + 'static, E: Send + Sync + 'static>(
     assert!(!period.is_zero(), "`defer_every` with a period of zero would never let a drain end: ask for some time");
     let letter = letter(emitter, topic);
     let due = emitter.bus().queue.clock.now().saturating_add(period);
-    set(emitter, period, Arc::clone(&letter.state), Box::new(Every { letter, event, ready: None, due, period }))
+    set(emitter, period, Arc::clone(&letter.state), Box::new(Every { letter, event, ready: None, due, period }), true)
 }
 
 #[track_caller]
@@ -292,19 +331,15 @@ fn set<E: Send + Sync + 'static>(
     after: Duration,
     state: Arc<State>,
     alarm: Box<dyn Alarm<E>>,
+    repeats: bool,
 ) -> Timer {
     let name = match emitter.bus().queue.set(after, alarm) {
         Ok(name) => Some(name),
         Err(alarm) => {
-            let lost = alarm.lost();
-            state.move_on(OVER);
-            emitter.bus().errors.suppress(discard(alarm));
-            if let Some(lost) = lost {
-                dispatch::report(emitter, lost);
-                raise_if_outermost();
-            }
+            alarm.give_up(emitter);
+            raise_if_outermost();
             None
         }
     };
-    Timer { set: Some(Arc::new(Set { state, name, bus: emitter.weak_bus() })) }
+    Timer { set: Some(Arc::new(Set { state, name, repeats, bus: emitter.weak_bus() })) }
 }

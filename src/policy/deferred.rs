@@ -78,6 +78,10 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
 
     const KIND: u32 = 1;
 
+    fn is_wanted(&self) -> bool {
+        self.listener.strong_count() > 0
+    }
+
     fn deliver(
         self,
         _channel: &Channel<T, E>,
@@ -115,7 +119,7 @@ pub(crate) fn postpone<T: Clone + Send + 'static, E: Send + Sync + 'static>(
         Pushed::Queued => Postponed::Queued,
         Pushed::Displaced(oldest, failure) => {
             bus.errors.suppress(discard(oldest));
-            Postponed::Displaced(failure)
+            failure.map_or(Postponed::Queued, Postponed::Displaced)
         }
         Pushed::Full(turn) | Pushed::Surplus(turn) | Pushed::Closed(turn) => {
             bus.errors.suppress(discard(turn));
