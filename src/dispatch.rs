@@ -123,6 +123,9 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     from: From,
 ) -> bool {
     let bus = emitter.bus();
+    if !turn.value.gate().word().is_open_to(turn.mark.noted) {
+        return false;
+    }
     if frame::depth() >= bus.max_depth {
         too_deep(emitter, type_name::<T>(), topic, from.emitted_at);
         return true;
@@ -320,6 +323,9 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
             Timing::Turn => (Admit::Yes, Postponed::No),
             Timing::Late => (listener.admits(event), Postponed::No),
             Timing::Now | Timing::Awaited(_) => match listener.admits(event) {
+                // The filter may have switched its own listener off, or let go of the owner.
+                Admit::Yes if !listener.gate().word().is_open_to(noted) => (Admit::No, Postponed::No),
+                Admit::Yes if !listener.is_present() => (Admit::Gone, Postponed::No),
                 Admit::Yes => (Admit::Yes, listener.postpone(entry, event, self.scene)),
                 answer => (answer, Postponed::No),
             },

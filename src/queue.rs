@@ -22,7 +22,7 @@ use crate::overflow::Overflow;
 use crate::raw::backlog::{Backlog, From, Front, Topic};
 use crate::raw::frame;
 use crate::registry::{Channel, Held};
-use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 /// What waits: an event, a deferred listener's turn, a timer's firing.
 pub(crate) trait Entry<E>: Send + Sized + 'static {
@@ -133,6 +133,8 @@ pub(crate) struct Queue<E> {
     /// needs: the events come by the lock. Who waits for room sets the flag and learns by the same step how much room there is; a claim
     /// behind that sees the flag.
     begun: AtomicUsize,
+    /// Whether something came since a drain took all; for a loop that is about to sleep.
+    has_come: AtomicBool,
     /// Blocked producers wait here.
     room: Condvar,
     /// Idle loops wait here.
@@ -239,6 +241,7 @@ impl<E> Queue<E> {
         Self {
             state: Mutex::new(state),
             begun: AtomicUsize::new(0),
+            has_come: AtomicBool::new(false),
             room: Condvar::default(),
             work: Condvar::default(),
             clock,
@@ -331,6 +334,9 @@ impl<E: Send + Sync + 'static> Queue<E> {
             }
         }
         state.room = state.room.saturating_sub(1);
+        if state.incoming.len() == 0 {
+            self.has_come.store(true, Ordering::Relaxed);
+        }
         state.push(channel.home, shared, from, topic, entry);
         if state.is_watched() && state.drainer.is_none() {
             self.work.notify_one();
@@ -428,6 +434,7 @@ impl<E: Send + Sync + 'static> Queue<E> {
         outgoing.append(incoming, join);
         let backlog = std::mem::replace(outgoing, Backlog::new());
         (state.is_out, state.taken) = (true, backlog.len());
+        self.has_come.store(false, Ordering::Relaxed);
         let claims = Claims { queue: self, emitter, at: 0, taken: state.taken, delivered: 0, limit };
         Some((backlog, claims))
     }
@@ -469,10 +476,27 @@ impl<E: Send + Sync + 'static> Queue<E> {
             return false;
         }
         std::mem::swap(&mut state.incoming, backlog);
+        self.has_come.store(false, Ordering::Relaxed);
         state.taken = backlog.len();
         self.begun.fetch_and(BLOCKED, Ordering::Relaxed);
         (claims.at, claims.taken) = (0, state.taken);
         true
+    }
+
+    /// Stays awake for some microseconds. Whether something came: that was cheaper, for both sides, than to sleep and be woken.
+    pub(crate) fn linger(&self) -> bool {
+        const SPINS: u32 = 7;
+        const YIELDS: u32 = 4;
+
+        // Relaxed: who takes it does so under the lock.
+        let has_come = || self.has_come.load(Ordering::Relaxed);
+        (0..SPINS).any(|step| {
+            (0..1 << step).for_each(|_| std::hint::spin_loop());
+            has_come()
+        }) || (0..YIELDS).any(|_| {
+            std::thread::yield_now();
+            has_come()
+        })
     }
 
     /// Ends a drain: what is left of its backlog goes back. If some of that was dropped meanwhile, it is the caller's to let go of, up to the

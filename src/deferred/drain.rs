@@ -37,19 +37,21 @@ pub(crate) fn drain<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit
     }
 }
 
+const ENOUGH: usize = 100;
+
 /// The same, again and again until nothing is left, or so many events were delivered.
 #[track_caller]
 pub(crate) fn drain_until_idle<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: usize) -> Drained {
     let mut sum = Drained { delivered: 0, remaining: emitter.bus().queue.pending() };
-    // What it went through, with what turned out not to be for delivery: that ends too.
-    let mut steps = 0;
-    while steps < limit {
+    // Rounds in which all that waited turned out not to be for delivery. Its destructors may defer, but not for ever.
+    let mut idle_rounds = 0;
+    while sum.delivered < limit && idle_rounds < ENOUGH {
         let Some((drained, went)) = drain_quietly(emitter, Limit::Events(limit - sum.delivered)) else { break };
         sum = Drained { delivered: sum.delivered + drained.delivered, ..drained };
-        steps += went;
         if went == 0 {
             break;
         }
+        idle_rounds = if drained.delivered == 0 { idle_rounds + 1 } else { 0 };
     }
     raise_if_outermost();
     sum
@@ -71,7 +73,9 @@ pub(crate) fn drain_on<E: Send + Sync + 'static>(emitter: &Emitter<E>, is_over: 
     loop {
         drain.deliver();
         let must_end = is_over() || frame::is_raising();
-        if must_end || !emitter.bus().queue.go_on(&mut drain.backlog, &mut drain.claims) {
+        let queue = &emitter.bus().queue;
+        let mut go_on = || queue.go_on(&mut drain.backlog, &mut drain.claims);
+        if must_end || !(go_on() || queue.linger() && go_on()) {
             drain.end();
             return true;
         }

@@ -78,10 +78,6 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
 
     const KIND: u32 = 1;
 
-    fn is_wanted(&self) -> bool {
-        self.listener.strong_count() > 0
-    }
-
     fn deliver(
         self,
         _channel: &Channel<T, E>,

@@ -8,13 +8,23 @@
 //! - A paused listener's filter isn't asked. Neither is that of a listener whose owner is dead: that one is removed at its turn.
 //! - `Break` in a listener of unheard events stops its fellows, and it is the one that `stopped_by` names, even if a listener of
 //!   every type had stopped the emission before.
+//! - An event that a full queue drops is reported by who deferred, once the new one is in the queue; if it is a drain's to deliver, by that
+//!   drain, when it has taken the next event or finds none. Its failure names no listener, also if it was a listener's turn.
+//! - Delivering a deferred event is an emission that begins then, with the cause and origin of when it was deferred. The turn of a
+//!   deferred listener is the emission it was picked in, once more. A turn of one that is off, paused or without owner is no delivery.
+//!   Who is off or paused is passed by however deep it is; whether the owner lives is asked when it isn't too deep.
+//! - What a queue doesn't take of a deferred listener is a failure of this listener, heard by nobody.
+//! - What is lost of a bus that goes is heard by no listener. Its failure has no topic, and a type only if it is one event.
 //! - "Below the delivery of a `Failure`" means of any bus's; what is only counted is counted on the bus whose failure it is.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use hearken::Overflow;
+
 use super::program::{Answer, BUSES, Ear, Kind, Listener, OWNERS, Settings, Topic, Verb, Verdict, on};
-use super::world::{Culprit, Failed, Heard, Report, Scene, Side, Why, World, panic_text};
+use super::world::{Culprit, Drained, Failed, Heard, Refused, Report, Scene, Side, Why, World, panic_text};
 
 #[derive(Default)]
 pub(crate) struct Naive {
@@ -49,7 +59,47 @@ struct Bus {
     /// How many handles, ports and emissions under way keep the bus.
     keepers: usize,
     listeners: Vec<Registered>,
+    queue: VecDeque<Waiting>,
+    capacity: usize,
+    overflow: Overflow,
+    is_closed: bool,
+    /// How many events were ever queued.
+    queued: usize,
+    /// If somebody drains: how many were queued when that began.
+    drains: Option<usize>,
+    /// What a full queue dropped that the drain has to report.
+    dropped: VecDeque<Failed>,
     suppressed: u64,
+}
+
+/// What waits in a queue.
+struct Waiting {
+    /// How many were queued before.
+    number: usize,
+    event: Heard,
+    topic: Option<Topic>,
+    chain: Chain,
+    /// The listener whose turn it is, if it was deferred by an emission.
+    turn: Option<Who>,
+}
+
+/// Where an emission comes from.
+#[derive(Clone, Copy)]
+struct Chain {
+    /// Its own name, if it has one already.
+    id: Option<usize>,
+    cause: Option<usize>,
+    origin: Option<usize>,
+}
+
+/// What came of an attempt to queue something.
+enum Queued {
+    Fine,
+    /// The oldest had to go.
+    Displaced(Failed),
+    /// The newest had to go.
+    Dropped(Failed),
+    Refused(Refused),
 }
 
 #[derive(Clone)]
@@ -75,6 +125,7 @@ struct Frame {
     bus: usize,
     topic: Option<Topic>,
     id: usize,
+    cause: Option<usize>,
     origin: usize,
     of_failure: bool,
 }
@@ -113,6 +164,13 @@ impl Side for Naive {
             open: true,
             keepers: 1,
             listeners: Vec::new(),
+            queue: VecDeque::new(),
+            capacity: settings.queue.map_or(usize::MAX, |(capacity, _)| capacity),
+            overflow: settings.queue.map_or(Overflow::Reject, |(_, overflow)| overflow),
+            is_closed: false,
+            queued: 0,
+            drains: None,
+            dropped: VecDeque::new(),
             suppressed: 0,
         });
     }
@@ -127,13 +185,13 @@ impl Side for Naive {
         }
     }
 
-    fn close(&self, bus: usize) {
-        let mut state = self.state();
+    fn close(world: &Arc<World<Self>>, bus: usize) {
+        let mut state = world.side.state();
         if let Some(bus) = state.at(bus)
-            && state.buses[bus].open
+            && std::mem::take(&mut state.buses[bus].open)
         {
-            state.buses[bus].open = false;
-            state.let_go(bus);
+            drop(state);
+            let_go(world, bus);
         }
     }
 
@@ -272,8 +330,61 @@ impl Side for Naive {
         emit(world, port.bus, port.topic, port.kind, tag)
     }
 
-    fn drop_port(&self, port: NaivePort) {
-        self.state().let_go(port.bus);
+    fn drop_port(world: &Arc<World<Self>>, port: NaivePort) {
+        let_go(world, port.bus);
+    }
+
+    fn defer(
+        world: &Arc<World<Self>>,
+        bus: usize,
+        topic: Option<Topic>,
+        kind: Kind,
+        tag: u32,
+    ) -> Option<Result<(), Refused>> {
+        let bus = world.side.state().at(bus)?;
+        Some(defer(world, bus, topic, kind, tag))
+    }
+
+    fn defer_port(world: &Arc<World<Self>>, port: &NaivePort, tag: u32) -> Result<(), Refused> {
+        defer(world, port.bus, port.topic, port.kind, tag)
+    }
+
+    fn drain(world: &Arc<World<Self>>, bus: usize) -> Option<Drained> {
+        let bus = world.side.state().at(bus)?;
+        hold(world, bus);
+        let drained = drain(world, bus, usize::MAX);
+        let_go(world, bus);
+        Some(drained)
+    }
+
+    fn drain_until_idle(world: &Arc<World<Self>>, bus: usize, limit: usize) -> Option<Drained> {
+        let bus = world.side.state().at(bus)?;
+        hold(world, bus);
+        let mut sum = Drained { delivered: 0, remaining: world.side.state().buses[bus].queue.len() };
+        while sum.remaining > 0 && sum.delivered < limit && world.side.state().buses[bus].drains.is_none() {
+            let drained = drain(world, bus, limit - sum.delivered);
+            sum = Drained { delivered: sum.delivered + drained.delivered, ..drained };
+        }
+        let_go(world, bus);
+        Some(sum)
+    }
+
+    fn pending(&self, bus: usize) -> Option<usize> {
+        let state = self.state();
+        state.at(bus).map(|bus| state.buses[bus].queue.len())
+    }
+
+    fn discard_pending(&self, bus: usize) -> Option<usize> {
+        let mut state = self.state();
+        let bus = state.at(bus)?;
+        Some(std::mem::take(&mut state.buses[bus].queue).len())
+    }
+
+    fn close_queue(&self, bus: usize) {
+        let mut state = self.state();
+        if let Some(bus) = state.at(bus) {
+            state.buses[bus].is_closed = true;
+        }
     }
 }
 
@@ -290,6 +401,13 @@ impl Who {
             Self::Listener(number) => Some(number),
             Self::Recorder(_) => None,
         }
+    }
+}
+
+impl Waiting {
+    fn lost(&self) -> Failed {
+        let topic = self.topic.map(str::to_owned);
+        Failed { event: Some(self.event.kind()), topic, by: None, cause: Why::Lost { missed: 1 } }
     }
 }
 
@@ -310,11 +428,59 @@ impl State {
         self.clock
     }
 
-    fn let_go(&mut self, bus: usize) {
-        self.buses[bus].keepers -= 1;
-        if self.buses[bus].keepers == 0 {
-            self.buses[bus].listeners.clear();
+    /// What is lost, if the bus goes.
+    fn let_go(&mut self, bus: usize) -> Option<Failed> {
+        let bus = &mut self.buses[bus];
+        bus.keepers -= 1;
+        if bus.keepers > 0 {
+            return None;
         }
+        bus.listeners.clear();
+        let lost = std::mem::take(&mut bus.queue);
+        let event = if lost.len() == 1 { Some(lost[0].event.kind()) } else { None };
+        let cause = Why::Lost { missed: lost.len() as u64 };
+        (!lost.is_empty()).then_some(Failed { event, topic: None, by: None, cause })
+    }
+
+    /// The causes of what is said now.
+    fn chain(&self) -> Chain {
+        let innermost = self.stack.last();
+        Chain { id: None, cause: innermost.map(|it| it.id), origin: innermost.map(|it| it.origin) }
+    }
+
+    /// Queues it, if the queue takes it.
+    fn queue(&mut self, bus: usize, topic: Option<Topic>, event: Heard, chain: Chain, turn: Option<Who>) -> Queued {
+        let bus = &mut self.buses[bus];
+        let waiting = Waiting { number: bus.queued, event, topic, chain, turn };
+        let mut displaced = None;
+        if bus.is_closed {
+            return Queued::Refused(Refused::Closed);
+        }
+        if bus.queue.len() >= bus.capacity {
+            match bus.overflow {
+                Overflow::DropOldest => displaced = bus.queue.pop_front(),
+                Overflow::DropNewest => return Queued::Dropped(waiting.lost()),
+                // Nobody else makes room, so there is no sense in waiting for it.
+                _ => return Queued::Refused(Refused::Full),
+            }
+        }
+        bus.queued += 1;
+        bus.queue.push_back(waiting);
+        match displaced {
+            Some(oldest) if bus.drains.is_some_and(|end| oldest.number < end) => {
+                bus.dropped.push_back(oldest.lost());
+                Queued::Fine
+            }
+            Some(oldest) => Queued::Displaced(oldest.lost()),
+            None => Queued::Fine,
+        }
+    }
+
+    /// What the drain that runs delivers next.
+    fn next(&mut self, bus: usize) -> Option<Waiting> {
+        let bus = &mut self.buses[bus];
+        let is_its = bus.queue.front().is_some_and(|first| bus.drains.is_some_and(|end| first.number < end));
+        if is_its { bus.queue.pop_front() } else { None }
     }
 
     fn add(&mut self, bus: usize, who: Who, listener: &Arc<Listener>, owner: Option<usize>) -> Name {
@@ -349,15 +515,13 @@ impl State {
     }
 
     /// An emission begins: its frame, when it began, and the listeners that may have a turn, then those that hear what nobody heard.
-    fn begin(&mut self, bus: usize, topic: Option<Topic>, event: &Heard) -> (u64, Vec<Who>, Vec<Who>) {
-        let (kind, of_failure) = match event {
-            Heard::Event(kind, _) => (*kind, false),
-            Heard::Failure(_) => (Kind::Failures, true),
-        };
-        let id = self.emissions;
+    fn begin(&mut self, bus: usize, topic: Option<Topic>, event: &Heard, chain: Chain) -> (u64, Vec<Who>, Vec<Who>) {
+        let kind = event.kind();
+        let of_failure = kind == Kind::Failures;
+        let id = chain.id.unwrap_or(self.emissions);
         self.emissions += 1;
-        let origin = self.stack.last().map_or(id, |cause| cause.origin);
-        self.stack.push(Frame { bus, topic, id, origin, of_failure });
+        let origin = chain.origin.unwrap_or(id);
+        self.stack.push(Frame { bus, topic, id, cause: chain.cause, origin, of_failure });
 
         let is_unheard = |it: &&Registered| it.listener.ear == Ear::Unheard;
         let hears = |it: &&Registered| {
@@ -377,6 +541,11 @@ impl State {
         self.find(name).filter(|it| !it.paused && it.since < began).cloned()
     }
 
+    /// The listener, if the turn that was put off is still its own.
+    fn has_turn(&mut self, name: Name) -> Option<Registered> {
+        self.find(name).filter(|it| !it.paused).cloned()
+    }
+
     /// One call of what is left to it.
     fn claim(&mut self, name: Name) {
         let Some(listener) = self.find(name) else { return };
@@ -390,8 +559,7 @@ impl State {
 
     fn scene(&self, listener: Name) -> Scene<usize, Name> {
         let depth = self.stack.len();
-        let Frame { topic, id, origin, .. } = self.stack[depth - 1];
-        let cause = depth.checked_sub(2).map(|cause| self.stack[cause].id);
+        let Frame { topic, id, cause, origin, .. } = self.stack[depth - 1];
         Scene { listener, topic: topic.map(str::to_owned), depth, id, cause, origin }
     }
 }
@@ -415,46 +583,155 @@ fn matches(pattern: &[&str], topic: &[&str]) -> bool {
 
 const NOBODY: Report<Name> = Report { heard: 0, failed: 0, deferred: 0, stopped_by: None };
 
+fn hold(world: &Arc<World<Naive>>, bus: usize) {
+    world.side.state().buses[bus].keepers += 1;
+}
+
+fn let_go(world: &Arc<World<Naive>>, bus: usize) {
+    let lost = world.side.state().let_go(bus);
+    if let Some(lost) = lost {
+        fail(world, bus, lost);
+    }
+}
+
 fn emit(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, kind: Kind, tag: u32) -> Report<Name> {
-    let (depth, limit) = {
-        let mut state = world.side.state();
-        state.buses[bus].keepers += 1;
-        (state.stack.len(), state.buses[bus].max_depth)
-    };
-    let report = if depth < limit {
-        deliver(world, bus, topic, &Heard::Event(kind, tag))
-    } else {
-        let topic = topic.map(str::to_owned);
-        fail(world, bus, Failed { event: kind, topic, by: None, cause: Why::TooDeep { limit } });
+    hold(world, bus);
+    let report = if is_too_deep(world, bus, topic, kind) {
         NOBODY
+    } else {
+        let chain = world.side.state().chain();
+        deliver(world, bus, topic, &Heard::Event(kind, tag), chain, false)
     };
-    world.side.state().let_go(bus);
+    let_go(world, bus);
     report
 }
 
-fn deliver(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, event: &Heard) -> Report<Name> {
+/// Whether one more emission is too many. Then it is a failure.
+fn is_too_deep(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, kind: Kind) -> bool {
+    let (depth, limit) = {
+        let state = world.side.state();
+        (state.stack.len(), state.buses[bus].max_depth)
+    };
+    if depth >= limit {
+        let topic = topic.map(str::to_owned);
+        fail(world, bus, Failed { event: Some(kind), topic, by: None, cause: Why::TooDeep { limit } });
+    }
+    depth >= limit
+}
+
+fn defer(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, kind: Kind, tag: u32) -> Result<(), Refused> {
+    hold(world, bus);
+    let queued = {
+        let mut state = world.side.state();
+        let chain = state.chain();
+        state.queue(bus, topic, Heard::Event(kind, tag), chain, None)
+    };
+    let result = match queued {
+        Queued::Fine => Ok(()),
+        Queued::Displaced(lost) | Queued::Dropped(lost) => {
+            fail(world, bus, lost);
+            Ok(())
+        }
+        Queued::Refused(why) => Err(why),
+    };
+    let_go(world, bus);
+    result
+}
+
+/// Delivers what is queued now, up to so many events.
+fn drain(world: &Arc<World<Naive>>, bus: usize, limit: usize) -> Drained {
+    {
+        let mut state = world.side.state();
+        let bus = &mut state.buses[bus];
+        if bus.drains.is_some() {
+            return Drained { delivered: 0, remaining: bus.queue.len() };
+        }
+        bus.drains = Some(bus.queued);
+    }
+    let mut delivered = 0;
+    loop {
+        let (next, dropped) = {
+            let mut state = world.side.state();
+            let next = if delivered < limit { state.next(bus) } else { None };
+            (next, std::mem::take(&mut state.buses[bus].dropped))
+        };
+        if next.is_none() && dropped.is_empty() {
+            break;
+        }
+        for lost in dropped {
+            fail(world, bus, lost);
+        }
+        if let Some(next) = next {
+            delivered += usize::from(deliver_late(world, bus, &next));
+        }
+    }
+    let mut state = world.side.state();
+    state.buses[bus].drains = None;
+    Drained { delivered, remaining: state.buses[bus].queue.len() }
+}
+
+/// Whether there was anything to deliver.
+fn deliver_late(world: &Arc<World<Naive>>, bus: usize, waiting: &Waiting) -> bool {
+    let Waiting { event, topic, chain, turn, .. } = waiting;
+    let Some(who) = *turn else {
+        if !is_too_deep(world, bus, *topic, event.kind()) {
+            deliver(world, bus, *topic, event, *chain, true);
+        }
+        return true;
+    };
+    let name = Name { bus, who };
+    let Some(listener) = world.side.state().has_turn(name) else { return false };
+    if is_too_deep(world, bus, *topic, event.kind()) {
+        return true;
+    }
+    {
+        let mut state = world.side.state();
+        if !state.has_owner(&listener) {
+            state.remove(name);
+            return false;
+        }
+        state.begin(bus, *topic, event, *chain);
+        state.claim(name);
+    }
     let mut report = NOBODY;
-    let (began, turns, unheard) = world.side.state().begin(bus, topic, event);
-    take_turns(world, bus, event, began, &turns, &mut report);
-    if report.heard == 0 {
-        take_turns(world, bus, event, began, &unheard, &mut report);
+    call(world, name, &listener, event, &mut report);
+    world.side.state().stack.pop();
+    true
+}
+
+fn deliver(
+    world: &Arc<World<Naive>>,
+    bus: usize,
+    topic: Option<Topic>,
+    event: &Heard,
+    chain: Chain,
+    is_late: bool,
+) -> Report<Name> {
+    let mut report = NOBODY;
+    let (began, turns, unheard) = world.side.state().begin(bus, topic, event, chain);
+    let emission = Emission { bus, event, began, is_late };
+    take_turns(world, &emission, &turns, &mut report);
+    if report.heard + report.deferred == 0 {
+        take_turns(world, &emission, &unheard, &mut report);
     }
     world.side.state().stack.pop();
     report
 }
 
-fn take_turns(
-    world: &Arc<World<Naive>>,
+/// The innermost of those under way.
+struct Emission<'a> {
     bus: usize,
-    event: &Heard,
+    event: &'a Heard,
     began: u64,
-    turns: &[Who],
-    report: &mut Report<Name>,
-) {
+    /// Whether its event was deferred.
+    is_late: bool,
+}
+
+fn take_turns(world: &Arc<World<Naive>>, emission: &Emission<'_>, turns: &[Who], report: &mut Report<Name>) {
     for who in turns {
-        let name = Name { bus, who: *who };
-        if let Some(listener) = pick(world, name, event, began) {
-            let stops = call(world, name, &listener, event, report);
+        let name = Name { bus: emission.bus, who: *who };
+        if let Some(listener) = pick(world, name, emission, report) {
+            let stops = call(world, name, &listener, emission.event, report);
             if stops {
                 report.stopped_by = Some(name);
                 return;
@@ -463,8 +740,14 @@ fn take_turns(
     }
 }
 
-/// Admits: the filter, then the weak owner. Then claims.
-fn pick(world: &Arc<World<Naive>>, name: Name, event: &Heard, began: u64) -> Option<Registered> {
+/// Admits: the filter, then the weak owner. Then claims, or puts the claim off.
+fn pick(
+    world: &Arc<World<Naive>>,
+    name: Name,
+    emission: &Emission<'_>,
+    report: &mut Report<Name>,
+) -> Option<Registered> {
+    let Emission { event, began, .. } = *emission;
     let listener = world.side.state().may_pick(name, began)?;
     if !world.side.state().has_owner(&listener) {
         world.side.state().remove(name);
@@ -480,8 +763,31 @@ fn pick(world: &Arc<World<Naive>>, name: Name, event: &Heard, began: u64) -> Opt
         state.remove(name);
         return None;
     }
+    if listener.listener.deferred && !emission.is_late {
+        drop(state);
+        put_off(world, name, &listener, event, report);
+        return None;
+    }
     state.claim(name);
     Some(listener)
+}
+
+/// Queues the listener's turn.
+fn put_off(world: &Arc<World<Naive>>, name: Name, listener: &Registered, event: &Heard, report: &mut Report<Name>) {
+    let queued = {
+        let mut state = world.side.state();
+        let Frame { topic, id, cause, origin, .. } = *state.stack.last().expect("an emission is under way");
+        let chain = Chain { id: Some(id), cause, origin: Some(origin) };
+        state.queue(name.bus, topic, event.clone(), chain, Some(name.who))
+    };
+    match queued {
+        Queued::Fine => report.deferred += 1,
+        Queued::Displaced(lost) => {
+            report.deferred += 1;
+            fail(world, name.bus, lost);
+        }
+        Queued::Dropped(_) | Queued::Refused(_) => blame(world, name, listener, event, Why::Lost { missed: 1 }),
+    }
 }
 
 fn asks(world: &Arc<World<Naive>>, name: Name, listener: &Registered, event: &Heard) -> bool {
@@ -546,10 +852,7 @@ fn hear(world: &Arc<World<Naive>>, name: Name, number: usize, listener: &Registe
 }
 
 fn blame(world: &Arc<World<Naive>>, name: Name, listener: &Registered, event: &Heard, cause: Why) {
-    let event = match event {
-        Heard::Event(kind, _) => *kind,
-        Heard::Failure(_) => Kind::Failures,
-    };
+    let event = Some(event.kind());
     let by = name.who.listener().map(|number| Culprit {
         listener: number,
         name: listener.listener.name,
@@ -571,12 +874,20 @@ fn fail(world: &Arc<World<Naive>>, bus: usize, failure: Failed) {
         world.side.state().buses[bus].suppressed += 1;
         return;
     }
+    let mut is_kept = false;
     if !below_failure {
-        deliver(world, bus, None, &Heard::Failure(failure.clone()));
+        let (chain, id) = {
+            let state = world.side.state();
+            (state.chain(), state.emissions)
+        };
+        deliver(world, bus, None, &Heard::Failure(failure.clone()), chain, false);
+        is_kept = world.side.state().buses[bus].queue.iter().any(|waiting| waiting.chain.id == Some(id));
     }
     let error = match failure.cause {
+        // A clone that waits for a deferred listener keeps it.
+        Why::Error(_) if is_kept => None,
         Why::Error(listener) => Some(listener),
-        Why::Panic(_) | Why::TooDeep { .. } => None,
+        Why::Panic(_) | Why::TooDeep { .. } | Why::Lost { .. } => None,
     };
     world.side.state().channels += 1;
     let panics = world.fail(bus, place, failure, error);

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use hearken::Overflow;
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -27,6 +28,8 @@ pub(crate) struct Program {
 #[derive(Clone, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) max_depth: usize,
+    /// Its queue, if not the usual one.
+    pub(crate) queue: Option<(usize, Overflow)>,
     /// What its error channel does with each failure.
     pub(crate) channel: Vec<Step>,
     pub(crate) channel_panics: bool,
@@ -49,6 +52,18 @@ pub(crate) enum Step {
     /// The same on a topic.
     PortOn(usize, usize, Topic, Kind),
     DropPort(usize),
+    // Speak later
+    Defer(usize, Kind),
+    /// The same on a topic.
+    DeferOn(usize, Topic, Kind),
+    /// Through the port kept at this place.
+    DeferPort(usize),
+    Drain(usize),
+    /// Up to so many events.
+    DrainUntilIdle(usize, usize),
+    DiscardPending(usize),
+    /// `Emitter::close`: nothing more is deferred.
+    CloseQueue(usize),
     // Listen
     /// Adds the listener and keeps its subscription at this place; the subscription that was there is dropped.
     Listen(usize, Listener),
@@ -74,7 +89,6 @@ pub(crate) enum Step {
     Close(usize),
     /// A handle to the bus again; to a new one if it is gone.
     Open(usize),
-    // The queue: a `defer`, a `drain` would go here.
 }
 
 /// A topic that events are emitted on. Few segments: what meets tells more.
@@ -170,6 +184,8 @@ pub(crate) struct Listener {
     pub(crate) name: Option<&'static str>,
     pub(crate) times: Option<u64>,
     pub(crate) filter: Option<Filter>,
+    /// Whether it hears later what is emitted.
+    pub(crate) deferred: bool,
     pub(crate) script: Vec<Step>,
     pub(crate) answer: Answer,
     /// Whether the destructor of its closure panics.
@@ -186,6 +202,7 @@ pub(crate) fn listener(ear: Ear, verb: Verb) -> Listener {
         name: None,
         times: None,
         filter: None,
+        deferred: false,
         script: Vec::new(),
         answer: Answer::Nothing,
         drops_badly: false,
@@ -251,6 +268,10 @@ impl Listener {
         Self { filter: Some(Filter { script: script.into(), verdict }), ..self }
     }
 
+    pub(crate) fn deferred(self) -> Self {
+        Self { deferred: true, ..self }
+    }
+
     pub(crate) fn plays(self, script: impl Into<Vec<Step>>) -> Self {
         Self { script: script.into(), ..self }
     }
@@ -284,7 +305,11 @@ impl Listener {
 
 impl Settings {
     pub(crate) fn new(max_depth: usize) -> Self {
-        Self { max_depth, channel: Vec::new(), channel_panics: false }
+        Self { max_depth, queue: None, channel: Vec::new(), channel_panics: false }
+    }
+
+    pub(crate) fn queue(self, capacity: usize, overflow: Overflow) -> Self {
+        Self { queue: Some((capacity, overflow)), ..self }
     }
 
     pub(crate) fn plays(self, channel: impl Into<Vec<Step>>) -> Self {
@@ -325,6 +350,9 @@ impl fmt::Debug for Program {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Settings::new({})", self.max_depth)?;
+        if let Some((capacity, overflow)) = self.queue {
+            write!(f, ".queue({capacity}, {overflow:?})")?;
+        }
         if !self.channel.is_empty() {
             write!(f, ".plays({:?})", self.channel)?;
         }
@@ -368,6 +396,7 @@ impl Listener {
         if let Some(filter) = &self.filter {
             write!(f, ".filter({:?}, {:?})", filter.verdict, filter.script)?;
         }
+        f.write_str(if self.deferred { ".deferred()" } else { "" })?;
         if !self.script.is_empty() {
             write!(f, ".plays({:?})", self.script)?;
         }
@@ -383,13 +412,23 @@ impl Listener {
 /// Programs of up to 120 steps; their listeners' steps come on top.
 pub(crate) fn programs() -> impl Strategy<Value = Program> {
     let buses = [settings(), settings()];
-    (buses, vec(step(2), 1..=120)).prop_map(|(buses, steps)| Program { buses, steps })
+    (buses, overflow(), vec(step(2), 1..=120)).prop_map(|(buses, overflow, steps)| {
+        let buses = buses.map(|(settings, capacity)| Settings { queue: capacity.map(|n| (n, overflow)), ..settings });
+        Program { buses, steps }
+    })
 }
 
-fn settings() -> BoxedStrategy<Settings> {
+fn overflow() -> impl Strategy<Value = Overflow> {
+    select(&[Overflow::Reject, Overflow::DropNewest, Overflow::DropOldest, Overflow::Block][..])
+}
+
+/// How a bus is built, and the capacity of its queue, if it is to be a small one.
+fn settings() -> BoxedStrategy<(Settings, Option<usize>)> {
     let channel = prop_oneof![2 => Just(Vec::new()), 1 => vec(step(1), 1..3)];
-    (4_usize..=6, channel, weighted_bool(0.1))
-        .prop_map(|(max_depth, channel, channel_panics)| Settings { max_depth, channel, channel_panics })
+    (4_usize..=6, channel, weighted_bool(0.1), weighted(0.7, 1_usize..=4))
+        .prop_map(|(max_depth, channel, channel_panics, capacity)| {
+            (Settings { channel, channel_panics, ..Settings::new(max_depth) }, capacity)
+        })
         .boxed()
 }
 
@@ -398,8 +437,8 @@ fn settings() -> BoxedStrategy<Settings> {
 fn step(level: u32) -> BoxedStrategy<Step> {
     match level {
         // Chains of emits grow by themselves: inside listeners the rest is worth more.
-        0 | 1 => prop_oneof![4 => speak(), 4 => listen(level), 7 => tend(), 2 => manage()].boxed(),
-        _ => prop_oneof![8 => speak(), 8 => listen(level), 4 => tend(), 2 => manage()].boxed(),
+        0 | 1 => prop_oneof![4 => speak(), 3 => defer(), 4 => listen(level), 7 => tend(), 2 => manage()].boxed(),
+        _ => prop_oneof![8 => speak(), 5 => defer(), 8 => listen(level), 4 => tend(), 2 => manage()].boxed(),
     }
 }
 
@@ -415,6 +454,19 @@ fn speak() -> BoxedStrategy<Step> {
     .boxed()
 }
 
+/// Steps on the queue.
+fn defer() -> BoxedStrategy<Step> {
+    prop_oneof![
+        6 => (bus(), emitted()).prop_map(|(bus, kind)| Step::Defer(bus, kind)),
+        6 => (bus(), topic(), emitted()).prop_map(|(bus, topic, kind)| Step::DeferOn(bus, topic, kind)),
+        2 => port().prop_map(Step::DeferPort),
+        5 => bus().prop_map(Step::Drain),
+        2 => (bus(), 0_usize..6).prop_map(|(bus, limit)| Step::DrainUntilIdle(bus, limit)),
+        2 => bus().prop_map(Step::DiscardPending),
+    ]
+    .boxed()
+}
+
 fn listen(level: u32) -> BoxedStrategy<Step> {
     (slot(), any_listener(level)).prop_map(|(slot, listener)| Step::Listen(slot, listener)).boxed()
 }
@@ -424,7 +476,7 @@ fn tend() -> BoxedStrategy<Step> {
     let name = prop_oneof![3 => slot().prop_map(Name::Of), 1 => slot().prop_map(Name::Before)];
     prop_oneof![
         3 => slot().prop_map(Step::Off),
-        3 => slot().prop_map(Step::OffAndWait),
+        5 => slot().prop_map(Step::OffAndWait),
         2 => slot().prop_map(Step::Drop),
         1 => slot().prop_map(Step::Detach),
         4 => slot().prop_map(Step::Pause),
@@ -444,6 +496,7 @@ fn manage() -> BoxedStrategy<Step> {
         3 => bus().prop_map(Step::OffAll),
         3 => bus().prop_map(Step::Open),
         3 => bus().prop_map(Step::Close),
+        1 => bus().prop_map(Step::CloseQueue),
         4 => port().prop_map(Step::DropPort),
         2 => (0..RECORDERS, bus()).prop_map(|(recorder, bus)| Step::Record(recorder, bus)),
         2 => (0..RECORDERS).prop_map(Step::Recorded),
@@ -471,14 +524,14 @@ fn any_listener(level: u32) -> BoxedStrategy<Listener> {
 fn typed_listener() -> BoxedStrategy<Listener> {
     let priority = prop_oneof![3 => Just(0), 1 => -1..=1, 1 => prop_oneof![Just(i32::MIN), Just(i32::MAX)]];
     let name = weighted(0.2, prop_oneof![Just("ann"), Just("bob")]);
-    let limits = (weighted(0.2, 1_u64..4), weighted(0.3, filter()));
+    let limits = (weighted(0.2, 1_u64..4), weighted(0.3, filter()), weighted_bool(0.2));
     let topics = prop_oneof![4 => Just(Vec::new()), 3 => vec(pattern(), 1..=1), 1 => vec(pattern(), 2..=3)];
     (heard(), verb(), topics, priority, name, limits)
-        .prop_map(|(kind, verb, topics, priority, name, (times, filter))| {
+        .prop_map(|(kind, verb, topics, priority, name, (times, filter, deferred))| {
             let listener = listener(Ear::Event(kind), verb);
             // A listener hears once or so many times: the bus refuses both.
             let times = times.filter(|_| !listener.is_once());
-            Listener { topics, priority, name, times, filter, ..listener }
+            Listener { topics, priority, name, times, filter, deferred, ..listener }
         })
         .boxed()
 }
@@ -508,7 +561,7 @@ fn script(level: u32) -> BoxedStrategy<Vec<Step>> {
     match level {
         0 => prop_oneof![
             3 => Just(Vec::new()),
-            1 => vec(prop_oneof![3 => speak(), 3 => tend(), 1 => manage()], 1..3),
+            1 => vec(prop_oneof![3 => speak(), 2 => defer(), 3 => tend(), 1 => manage()], 1..3),
         ]
         .boxed(),
         _ => prop_oneof![2 => Just(Vec::new()), 3 => vec(step(level - 1), 1..4)].boxed(),

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once};
 
 use hearken::{
-    AnyEvent, Builder, Cause, Context, Emission, EmissionId, Emitter, Failure, IntoFlow, ListenerId, Port, Recorder,
-    Subscription, WeakEmitter,
+    AnyEvent, Builder, Cause, Context, DeferError, Emission, EmissionId, Emitter, Failure, IntoFlow, ListenerId, Port,
+    Recorder, Subscription, WeakEmitter,
 };
 
 use super::program::{Answer, BUSES, Ear, Kind, Listener, OWNERS, Settings, Topic, Verb, Verdict};
-use super::world::{Culprit, Failed, Heard, Report, Scene, Side, Why, World, panic_text};
+use super::world::{Culprit, Drained, Failed, Heard, Refused, Report, Scene, Side, Why, World, panic_text};
 
 /// What listeners return: the number of the listener that failed.
 #[derive(Debug)]
@@ -20,7 +20,9 @@ pub(crate) struct Oops(usize);
 
 #[derive(Clone)]
 pub(crate) struct A(u32);
+#[derive(Clone)]
 pub(crate) struct B(Box<u32>);
+#[derive(Clone)]
 pub(crate) struct C(String);
 
 #[derive(Default)]
@@ -58,7 +60,11 @@ impl Side for Real {
 
     fn make(world: &Arc<World<Self>>, bus: usize, number: usize, settings: &Settings) {
         let calls = Arc::clone(world);
-        let emitter = Builder::new().max_depth(settings.max_depth).build(move |failure| {
+        let mut builder = Builder::new().max_depth(settings.max_depth);
+        if let Some((capacity, overflow)) = settings.queue {
+            builder = builder.queue(capacity, overflow);
+        }
+        let emitter = builder.build(move |failure| {
             let told = tell(&calls, &failure);
             let error = failure.into_error().ok().map(|Oops(listener)| listener);
             if calls.fail(number, bus, told, error) {
@@ -76,8 +82,8 @@ impl Side for Real {
         drop(former);
     }
 
-    fn close(&self, bus: usize) {
-        let handle = self.desk().buses[bus].handle.take();
+    fn close(world: &Arc<World<Self>>, bus: usize) {
+        let handle = world.side.desk().buses[bus].handle.take();
         drop(handle);
     }
 
@@ -230,8 +236,74 @@ impl Side for Real {
         })
     }
 
-    fn drop_port(&self, port: AnyPort) {
+    fn drop_port(_: &Arc<World<Self>>, port: AnyPort) {
         drop(port);
+    }
+
+    fn defer(
+        world: &Arc<World<Self>>,
+        bus: usize,
+        topic: Option<Topic>,
+        kind: Kind,
+        tag: u32,
+    ) -> Option<Result<(), Refused>> {
+        fn defer<T: Event>(
+            world: &World<Real>,
+            emitter: &Emitter<Oops>,
+            topic: Option<Topic>,
+            event: T,
+        ) -> Result<(), Refused> {
+            let heard = event.heard(world);
+            given_back(
+                world,
+                &heard,
+                match topic {
+                    None => emitter.defer(event),
+                    Some(topic) => emitter.topic(topic).defer(event),
+                },
+            )
+        }
+        let emitter = world.side.emitter(bus)?;
+        Some(match kind {
+            Kind::A => defer(world, &emitter, topic, A(tag)),
+            Kind::B => defer(world, &emitter, topic, B(Box::new(tag))),
+            Kind::C => defer(world, &emitter, topic, C(tag.to_string())),
+            Kind::Failures => unreachable!("only the bus emits failures"),
+        })
+    }
+
+    fn defer_port(world: &Arc<World<Self>>, port: &AnyPort, tag: u32) -> Result<(), Refused> {
+        fn defer<T: Event>(world: &World<Real>, port: &Port<T, Oops>, event: T) -> Result<(), Refused> {
+            let heard = event.heard(world);
+            given_back(world, &heard, port.defer(event))
+        }
+        match port {
+            AnyPort::A(port) => defer(world, port, A(tag)),
+            AnyPort::B(port) => defer(world, port, B(Box::new(tag))),
+            AnyPort::C(port) => defer(world, port, C(tag.to_string())),
+        }
+    }
+
+    fn drain(world: &Arc<World<Self>>, bus: usize) -> Option<Drained> {
+        Some(drained(world.side.emitter(bus)?.drain()))
+    }
+
+    fn drain_until_idle(world: &Arc<World<Self>>, bus: usize, limit: usize) -> Option<Drained> {
+        Some(drained(world.side.emitter(bus)?.drain_until_idle(limit)))
+    }
+
+    fn pending(&self, bus: usize) -> Option<usize> {
+        Some(self.emitter(bus)?.pending())
+    }
+
+    fn discard_pending(&self, bus: usize) -> Option<usize> {
+        Some(self.emitter(bus)?.discard_pending())
+    }
+
+    fn close_queue(&self, bus: usize) {
+        if let Some(emitter) = self.emitter(bus) {
+            emitter.close();
+        }
     }
 }
 
@@ -368,6 +440,9 @@ impl Adding<'_> {
         if listener.filter.is_some() {
             listen = listen.filter(asks(&cue));
         }
+        if listener.deferred {
+            listen = listen.deferred();
+        }
         let plain = move |cue: &Cue, event: &T| {
             cue.hear(event, None);
             answer(cue)
@@ -402,7 +477,7 @@ fn asks<T: Event>(cue: &Cue) -> impl Fn(&T) -> bool + Send + Sync + use<T> {
     }
 }
 
-trait Event: 'static {
+trait Event: Clone + Send + 'static {
     fn heard(&self, world: &World<Real>) -> Heard;
 }
 
@@ -464,21 +539,43 @@ fn tell(world: &World<Real>, failure: &Failure<Oops>) -> Failed {
         Cause::Error(error) => Why::Error(error.0),
         Cause::Panic(text) => Why::Panic(text.starts_with("scripted").then(|| text.to_string())),
         Cause::TooDeep { limit } => Why::TooDeep { limit: *limit },
+        Cause::Lost { missed } => Why::Lost { missed: *missed },
         other => panic!("a cause that the model doesn't know: {other:?}"),
     };
     let topic = failure.topic().map(str::to_owned);
     Failed { event: kind_of(failure.event()), topic, by: failure.listener().map(culprit), cause }
 }
 
-fn kind_of(event: &str) -> Kind {
+fn kind_of(event: &str) -> Option<Kind> {
     let kinds = [
         (type_name::<A>(), Kind::A),
         (type_name::<B>(), Kind::B),
         (type_name::<C>(), Kind::C),
         (type_name::<Failure<Oops>>(), Kind::Failures),
     ];
-    let kind = kinds.into_iter().find(|(name, _)| *name == event);
-    kind.expect("an event of a type that the program knows").1
+    let kind = kinds.into_iter().find(|(name, _)| *name == event).map(|(_, kind)| kind);
+    assert!(kind.is_some() || event == "deferred events", "{event} is no type that the program knows");
+    kind
+}
+
+/// Why an event was not deferred. It is given back as it was.
+fn given_back<T: Event>(
+    world: &World<Real>,
+    heard: &Heard,
+    deferred: Result<(), DeferError<T>>,
+) -> Result<(), Refused> {
+    deferred.map_err(|error| {
+        let why = match error {
+            DeferError::Full(_) => Refused::Full,
+            DeferError::Closed(_) => Refused::Closed,
+        };
+        assert_eq!(error.into_inner().heard(world), *heard);
+        why
+    })
+}
+
+fn drained(drained: hearken::Drained) -> Drained {
+    Drained { delivered: drained.delivered, remaining: drained.remaining }
 }
 
 fn report(emission: Emission) -> Report<ListenerId> {

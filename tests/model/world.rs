@@ -29,7 +29,7 @@ pub(crate) trait Side: Sized + 'static {
     fn make(world: &Arc<World<Self>>, bus: usize, number: usize, settings: &Settings);
     /// Takes a handle to the bus, if it is there.
     fn open(&self, bus: usize);
-    fn close(&self, bus: usize);
+    fn close(world: &Arc<World<Self>>, bus: usize);
     fn suppressed(&self, bus: usize) -> u64;
     /// The listeners whose closures exist, of all that were ever added.
     fn closures(&self) -> Vec<usize>;
@@ -69,7 +69,36 @@ pub(crate) trait Side: Sized + 'static {
     fn port(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> Option<Self::Port>;
     fn clone_port(&self, port: &Self::Port) -> Self::Port;
     fn emit_port(world: &Arc<World<Self>>, port: &Self::Port, tag: u32) -> Report<Self::Id>;
-    fn drop_port(&self, port: Self::Port);
+    fn drop_port(world: &Arc<World<Self>>, port: Self::Port);
+
+    // Speak later; `None` where the bus is gone
+    fn defer(
+        world: &Arc<World<Self>>,
+        bus: usize,
+        topic: Option<Topic>,
+        kind: Kind,
+        tag: u32,
+    ) -> Option<Result<(), Refused>>;
+    fn defer_port(world: &Arc<World<Self>>, port: &Self::Port, tag: u32) -> Result<(), Refused>;
+    fn drain(world: &Arc<World<Self>>, bus: usize) -> Option<Drained>;
+    fn drain_until_idle(world: &Arc<World<Self>>, bus: usize, limit: usize) -> Option<Drained>;
+    fn pending(&self, bus: usize) -> Option<usize>;
+    fn discard_pending(&self, bus: usize) -> Option<usize>;
+    fn close_queue(&self, bus: usize);
+}
+
+/// Why `defer` gave its event back.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Refused {
+    Full,
+    Closed,
+}
+
+/// What a drain returned.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub(crate) struct Drained {
+    pub(crate) delivered: usize,
+    pub(crate) remaining: usize,
 }
 
 /// What `emit` returned; the listener by its number once it is in the log.
@@ -81,17 +110,27 @@ pub(crate) struct Report<Id> {
     pub(crate) stopped_by: Option<Id>,
 }
 
-/// What a listener is called with. Each `emit` step marks its event with a tag of its own.
+/// What a listener is called with. Each `emit` or `defer` step marks its event with a tag of its own.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Heard {
     Event(Kind, u32),
     Failure(Failed),
 }
 
+impl Heard {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Event(kind, _) => *kind,
+            Self::Failure(_) => Kind::Failures,
+        }
+    }
+}
+
 /// A failure as its accessors tell it.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Failed {
-    pub(crate) event: Kind,
+    /// None if it is about several.
+    pub(crate) event: Option<Kind>,
     pub(crate) topic: Option<String>,
     pub(crate) by: Option<Culprit>,
     pub(crate) cause: Why,
@@ -112,6 +151,9 @@ pub(crate) enum Why {
     Panic(Option<String>),
     TooDeep {
         limit: usize,
+    },
+    Lost {
+        missed: u64,
     },
 }
 
@@ -138,6 +180,32 @@ pub(crate) enum Line {
     Emitted {
         tag: u32,
         report: Report<usize>,
+    },
+    Defers {
+        tag: u32,
+        bus: usize,
+        topic: Option<Topic>,
+        kind: Kind,
+    },
+    Deferred {
+        tag: u32,
+        given_back: Option<Refused>,
+    },
+    Drains {
+        bus: usize,
+    },
+    Drained {
+        bus: usize,
+        drained: Drained,
+    },
+    Discards {
+        bus: usize,
+        events: usize,
+    },
+    /// How many events wait on the bus of this number.
+    Pending {
+        bus: usize,
+        events: usize,
     },
     Calls {
         listener: usize,
@@ -234,7 +302,7 @@ struct Desk<S: Side> {
     emissions: Vec<S::Emission>,
     /// The number of the bus at each place.
     buses: [usize; BUSES],
-    /// By the buses' numbers: how many emits are under way, and what the log said last.
+    /// By the buses' numbers: how many verbs that may emit are under way, and what the log said last.
     made: Vec<Made>,
     emits: u32,
     fuel: usize,
@@ -266,8 +334,11 @@ struct Registered<S: Side> {
 #[derive(Default)]
 struct Made {
     emits: usize,
+    /// Whether it is gone but for the report of what was lost with it. What its subscriptions say then, nobody promised.
+    is_going: bool,
     closures: Vec<usize>,
     suppressed: u64,
+    pending: usize,
 }
 
 /// Runs the program to its end and beyond: at last the buses go, and the subscriptions after them.
@@ -314,6 +385,12 @@ impl<S: Side> Desk<S> {
             self.fuel_here -= 1;
         }
         burns
+    }
+
+    /// The subscription kept at this place, unless its bus is just going.
+    fn take(&mut self, place: usize) -> Option<Kept<S>> {
+        let Self { kept, listeners, made, .. } = self;
+        kept[place].take_if(|kept| !made[listeners[kept.listener].bus].is_going)
     }
 
     fn number_of(&self, id: S::Id) -> usize {
@@ -370,9 +447,15 @@ impl<S: Side> World<S> {
     /// The error channel of the bus that has this number, at this place, is called; `error` is what `into_error` gave. Whether it is
     /// to panic.
     pub(crate) fn fail(self: &Arc<Self>, bus: usize, place: usize, failure: Failed, error: Option<usize>) -> bool {
-        self.desk().write(Line::Channel { bus, failure, error });
+        let is_there = self.side.is_there(place);
+        {
+            let mut desk = self.desk();
+            desk.write(Line::Channel { bus, failure, error });
+            desk.made[bus].is_going = !is_there || desk.buses[place] != bus;
+        }
         let settings = &self.program.buses[place];
         self.play(&settings.channel);
+        self.desk().made[bus].is_going = false;
         settings.channel_panics
     }
 
@@ -408,6 +491,15 @@ impl<S: Side> World<S> {
             Step::Port(place, bus, kind) => self.keep_port(place, bus, None, kind),
             Step::PortOn(place, bus, topic, kind) => self.keep_port(place, bus, Some(topic), kind),
             Step::DropPort(place) => self.drop_port(place),
+            Step::Defer(bus, kind) => self.defer(bus, None, kind),
+            Step::DeferOn(bus, topic, kind) => self.defer(bus, Some(topic), kind),
+            Step::DeferPort(place) => self.defer_port(place),
+            Step::Drain(bus) => self.drain(bus, |world| S::drain(world, bus)),
+            Step::DrainUntilIdle(bus, limit) => self.drain(bus, |world| S::drain_until_idle(world, bus, limit)),
+            Step::DiscardPending(bus) => {
+                self.write(self.side.discard_pending(bus).map(|events| Line::Discards { bus, events }));
+            }
+            Step::CloseQueue(bus) => self.side.close_queue(bus),
             Step::Listen(place, ref listener) => self.listen(place, listener),
             Step::Off(place) => self.take(place, |side, subscription, listener| {
                 let removed = side.off(subscription);
@@ -438,7 +530,7 @@ impl<S: Side> World<S> {
             Step::DropOwner(owner) => self.side.drop_owner(owner),
             Step::Record(place, bus) => self.record(place, bus),
             Step::Recorded(place) => self.recorded(place),
-            Step::Close(bus) => self.side.close(bus),
+            Step::Close(bus) => S::close(self, bus),
             Step::Open(bus) => self.open(bus),
         }
     }
@@ -459,42 +551,79 @@ impl<S: Side> World<S> {
             return;
         }
         let number = self.desk().buses[bus];
-        let tag = self.begin(number, topic, kind);
+        let tag = self.begin(number, |tag| Line::Emits { tag, bus: number, topic, kind });
         let report = S::emit(self, bus, topic, kind, tag);
-        self.end(number, tag, &report.expect("the bus is there"));
+        self.emitted(number, tag, &report.expect("the bus is there"));
     }
 
     fn emit_port(self: &Arc<Self>, place: usize) {
-        // A clone, for the listeners may drop the port that is kept.
-        let kept = self.desk().ports[place].take();
-        let Some(kept) = kept else { return };
-        let (port, bus, topic, kind) = (self.side.clone_port(&kept.port), kept.bus, kept.topic, kept.kind);
-        self.desk().ports[place] = Some(kept);
-        let tag = self.begin(bus, topic, kind);
+        let Some(KeptPort { port, bus, topic, kind }) = self.clone_port(place) else { return };
+        let tag = self.begin(bus, |tag| Line::Emits { tag, bus, topic, kind });
         let report = S::emit_port(self, &port, tag);
         // It may be the last that keeps the bus: it goes before the emit counts as ended.
-        self.side.drop_port(port);
-        self.end(bus, tag, &report);
+        S::drop_port(self, port);
+        self.emitted(bus, tag, &report);
     }
 
-    fn begin(&self, bus: usize, topic: Option<Topic>, kind: Kind) -> u32 {
+    /// A clone, for listeners may drop the port that is kept.
+    fn clone_port(&self, place: usize) -> Option<KeptPort<S>> {
+        let kept = self.desk().ports[place].take()?;
+        let clone = KeptPort { port: self.side.clone_port(&kept.port), ..kept };
+        self.desk().ports[place] = Some(kept);
+        Some(clone)
+    }
+
+    fn emitted(&self, bus: usize, tag: u32, report: &Report<S::Id>) {
+        let stopped_by = report.stopped_by.map(|id| self.number_of(id));
+        let Report { heard, failed, deferred, .. } = *report;
+        self.end(bus, Line::Emitted { tag, report: Report { heard, failed, deferred, stopped_by } });
+    }
+
+    fn defer(self: &Arc<Self>, bus: usize, topic: Option<Topic>, kind: Kind) {
+        if !self.side.is_there(bus) {
+            return;
+        }
+        let number = self.desk().buses[bus];
+        let tag = self.begin(number, |tag| Line::Defers { tag, bus: number, topic, kind });
+        let deferred = S::defer(self, bus, topic, kind, tag);
+        self.end(number, Line::Deferred { tag, given_back: deferred.expect("the bus is there").err() });
+    }
+
+    fn defer_port(self: &Arc<Self>, place: usize) {
+        let Some(KeptPort { port, bus, topic, kind }) = self.clone_port(place) else { return };
+        let tag = self.begin(bus, |tag| Line::Defers { tag, bus, topic, kind });
+        let deferred = S::defer_port(self, &port, tag);
+        S::drop_port(self, port);
+        self.end(bus, Line::Deferred { tag, given_back: deferred.err() });
+    }
+
+    fn drain(self: &Arc<Self>, bus: usize, drain: impl FnOnce(&Arc<Self>) -> Option<Drained>) {
+        if !self.side.is_there(bus) {
+            return;
+        }
+        let number = self.desk().buses[bus];
+        self.begin(number, |_| Line::Drains { bus: number });
+        let drained = drain(self).expect("the bus is there");
+        self.end(number, Line::Drained { bus: number, drained });
+    }
+
+    /// A verb of this bus begins that may emit. Returns a new tag.
+    fn begin(&self, bus: usize, line: impl FnOnce(u32) -> Line) -> u32 {
         let mut desk = self.desk();
         desk.emits += 1;
         desk.made[bus].emits += 1;
         let tag = desk.emits;
-        desk.write(Line::Emits { tag, bus, topic, kind });
+        desk.write(line(tag));
         tag
     }
 
-    fn end(&self, bus: usize, tag: u32, report: &Report<S::Id>) {
+    fn end(&self, bus: usize, line: Line) {
         let mut desk = self.desk();
         desk.made[bus].emits -= 1;
-        let stopped_by = report.stopped_by.map(|id| desk.number_of(id));
-        let Report { heard, failed, deferred, .. } = *report;
-        desk.write(Line::Emitted { tag, report: Report { heard, failed, deferred, stopped_by } });
+        desk.write(line);
     }
 
-    fn keep_port(&self, place: usize, bus: usize, topic: Option<Topic>, kind: Kind) {
+    fn keep_port(self: &Arc<Self>, place: usize, bus: usize, topic: Option<Topic>, kind: Kind) {
         if let Some(port) = self.side.port(bus, topic, kind) {
             let mut desk = self.desk();
             let bus = desk.buses[bus];
@@ -504,14 +633,14 @@ impl<S: Side> World<S> {
         }
     }
 
-    fn drop_port(&self, place: usize) {
+    fn drop_port(self: &Arc<Self>, place: usize) {
         let former = self.desk().ports[place].take();
         self.let_go(former);
     }
 
-    fn let_go(&self, port: Option<KeptPort<S>>) {
+    fn let_go(self: &Arc<Self>, port: Option<KeptPort<S>>) {
         if let Some(kept) = port {
-            self.side.drop_port(kept.port);
+            S::drop_port(self, kept.port);
         }
     }
 
@@ -544,7 +673,7 @@ impl<S: Side> World<S> {
 
     /// A step that takes the subscription kept at this place.
     fn take(&self, place: usize, step: impl FnOnce(&S, S::Subscription, usize) -> Line) {
-        let kept = self.desk().kept[place].take();
+        let kept = self.desk().take(place);
         if let Some(kept) = kept {
             let line = step(&self.side, kept.subscription, kept.listener);
             self.desk().write(line);
@@ -553,7 +682,7 @@ impl<S: Side> World<S> {
 
     /// A step that looks at the subscription kept at this place. None of these calls user code, so nobody misses it meanwhile.
     fn with(&self, place: usize, step: impl FnOnce(&S, &S::Subscription, usize) -> Line) {
-        let kept = self.desk().kept[place].take();
+        let kept = self.desk().take(place);
         if let Some(kept) = kept {
             let line = step(&self.side, &kept.subscription, kept.listener);
             let mut desk = self.desk();
@@ -634,15 +763,25 @@ impl<S: Side> World<S> {
         self.desk().write(Line::Makes { bus: number });
     }
 
-    /// Logs what changed where the contract fixes it: which closures exist, and what was only counted, of buses that have no
-    /// emission under way.
+    /// Logs what changed where the contract fixes it: how many events wait; which closures exist, and what was only counted, of buses
+    /// that have no emission under way.
     fn look(&self) {
         let closures = self.side.closures();
         let suppressed: Vec<_> =
             (0..BUSES).map(|bus| self.side.is_there(bus).then(|| self.side.suppressed(bus))).collect();
+        let pending: Vec<_> = (0..BUSES).map(|bus| self.side.pending(bus)).collect();
         let mut desk = self.desk();
+        for (place, events) in pending.into_iter().enumerate() {
+            let bus = desk.buses[place];
+            if let Some(events) = events
+                && desk.made[bus].pending != events
+            {
+                desk.made[bus].pending = events;
+                desk.write(Line::Pending { bus, events });
+            }
+        }
         for bus in 0..desk.made.len() {
-            if desk.made[bus].emits > 0 {
+            if desk.made[bus].emits > 0 || desk.made[bus].is_going {
                 continue;
             }
             let mine = |listener: &usize| desk.listeners[*listener].bus == bus;
@@ -668,7 +807,7 @@ impl<S: Side> World<S> {
     fn close(self: &Arc<Self>) {
         self.desk().fuel_here = 0;
         (0..PORTS).for_each(|place| self.drop_port(place));
-        (0..BUSES).for_each(|bus| self.side.close(bus));
+        (0..BUSES).for_each(|bus| S::close(self, bus));
         self.look();
         for place in 0..SLOTS {
             self.step(&Step::IsActive(place));
