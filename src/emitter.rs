@@ -5,7 +5,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ use crate::inbox::Inbox;
 use crate::listen::{Listen, TopicRef, TopicsRef, add_broad};
 use crate::overflow::{DeferError, Overflow};
 use crate::port::Port;
-use crate::queue::{Limit, Queue};
+use crate::queue::{Limit, Settings};
 use crate::record::Recorder;
 use crate::registry::{ANY, Registry, UNHEARD};
 use crate::subscription::Subscription;
@@ -424,7 +424,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     /// It looks at the clock before every event, so it may deliver none. What it doesn't get to stays first in the queue.
     #[track_caller]
     pub fn drain_for(&self, budget: Duration) -> Drained {
-        drain::drain(self, Limit::Until(self.bus().queue.clock.now().saturating_add(budget)))
+        drain::drain(self, Limit::Until(self.bus().settings.clock.now().saturating_add(budget)))
     }
 
     /// [`drain`](Self::drain), and again, with what listeners deferred meanwhile, until nothing is left or so many events were delivered.
@@ -437,7 +437,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
 
     /// How many events wait in the queue: those whose delivery has not begun. Timers that are not due don't count.
     pub fn pending(&self) -> usize {
-        self.bus().queue.pending()
+        self.bus().queue().pending()
     }
 
     /// Drops the events that wait in the queue, unreported. How many there were. Timers stay.
@@ -745,11 +745,11 @@ impl<E: Send + Sync + 'static> Builder<E> {
 
     /// The bus, and the error channel that all of its failures go to: see [`Emitter::new`].
     pub fn build(self, on_failure: impl Fn(Failure<E>) + Send + Sync + 'static) -> Emitter<E> {
-        let errors = Arc::new(ErrorChannel::new(Box::new(on_failure)));
         Emitter::from_bus(Bus {
             registry: Registry::new(self.leak_warning, self.separator),
-            queue: Queue::new(self.capacity, self.overflow, self.clock, Arc::clone(&errors)),
-            errors,
+            queue: OnceLock::new(),
+            settings: Settings { capacity: self.capacity, overflow: self.overflow, clock: self.clock },
+            errors: Arc::new(ErrorChannel::new(Box::new(on_failure))),
             max_depth: self.max_depth,
             #[cfg(feature = "async")]
             spawner: self.spawner,

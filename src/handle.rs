@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::clock::Wake;
 use crate::errors::ErrorChannel;
 use crate::failure::BoxError;
 #[cfg(feature = "async")]
 use crate::future::BoxFuture;
-use crate::queue::Queue;
+use crate::queue::{Queue, Settings};
 use crate::raw::frame;
 use crate::registry::Registry;
 
@@ -51,7 +51,9 @@ pub struct Emitter<E = BoxError> {
 /// The listeners go first, with what they have to report; then what waits in the queue.
 pub(crate) struct Bus<E> {
     pub(crate) registry: Registry<E>,
-    pub(crate) queue: Queue<E>,
+    /// Made when it is needed: a bus that defers nothing has none.
+    pub(crate) queue: OnceLock<Box<Queue<E>>>,
+    pub(crate) settings: Settings,
     pub(crate) errors: Arc<ErrorChannel<E>>,
     pub(crate) max_depth: usize,
     #[cfg(feature = "async")]
@@ -69,6 +71,11 @@ impl<E> Bus<E> {
         std::ptr::from_ref(self).addr()
     }
 
+    #[inline]
+    pub(crate) fn queue(&self) -> &Queue<E> {
+        self.queue.get_or_init(|| Box::new(Queue::new(&self.settings, Arc::clone(&self.errors))))
+    }
+
     /// To be held while listeners are let go of.
     pub(crate) fn clean_up(&self) -> frame::Guard {
         frame::begin_clean_up(self.address())
@@ -78,7 +85,9 @@ impl<E> Bus<E> {
 /// A clock that was moved by hand.
 impl<E: Send + Sync + 'static> Wake for Bus<E> {
     fn wake(&self) {
-        self.queue.wake();
+        if let Some(queue) = self.queue.get() {
+            queue.wake();
+        }
     }
 }
 
@@ -86,7 +95,7 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     pub(crate) fn from_bus(bus: Bus<E>) -> Self {
         let bus = Arc::new(bus);
         let sleeper: Weak<Bus<E>> = Arc::downgrade(&bus);
-        bus.queue.clock.wakes(sleeper);
+        bus.settings.clock.wakes(sleeper);
         Self { bus }
     }
 }

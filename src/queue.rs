@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 #[cfg(feature = "async")]
@@ -124,23 +125,42 @@ fn join<E>(lane: &mut (dyn Lane<E> + 'static), others: &mut (dyn Lane<E> + 'stat
     lane.join(others);
 }
 
+/// How a bus was built to queue.
+pub(crate) struct Settings {
+    pub(crate) capacity: usize,
+    pub(crate) overflow: Overflow,
+    pub(crate) clock: Clock,
+}
+
 /// The queue of a bus.
 pub(crate) struct Queue<E> {
-    state: Mutex<State<E>>,
+    state: Apart<Mutex<State<E>>>,
     /// How many of the events that a drain took out were begun, or dropped. With [`BLOCKED`], if somebody waits for room.
     ///
     /// Every access is relaxed, and every change a read-modify-write. Each of its values is handed out once, which is all that a claim
     /// needs: the events come by the lock. Who waits for room sets the flag and learns by the same step how much room there is; a claim
     /// behind that sees the flag.
-    begun: AtomicUsize,
+    begun: Apart<AtomicUsize>,
     /// Whether something came since a drain took all; for a loop that is about to sleep.
     has_come: AtomicBool,
     /// Blocked producers wait here.
     room: Condvar,
     /// Idle loops wait here.
     work: Condvar,
-    pub(crate) clock: Clock,
+    clock: Clock,
     errors: Arc<ErrorChannel<E>>,
+}
+
+/// On a cache line of its own: a drain writes it for every event, and who defers writes what is beside it.
+#[repr(align(64))]
+struct Apart<V>(V);
+
+impl<V> Deref for Apart<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.0
+    }
 }
 
 const BLOCKED: usize = 1 << (usize::BITS - 1);
@@ -219,7 +239,8 @@ pub(crate) enum Pushed<V, E> {
 }
 
 impl<E> Queue<E> {
-    pub(crate) fn new(capacity: usize, overflow: Overflow, clock: Clock, errors: Arc<ErrorChannel<E>>) -> Self {
+    pub(crate) fn new(settings: &Settings, errors: Arc<ErrorChannel<E>>) -> Self {
+        let &Settings { capacity, overflow, ref clock } = settings;
         let state = State {
             incoming: Backlog::new(),
             outgoing: Backlog::new(),
@@ -239,12 +260,12 @@ impl<E> Queue<E> {
             timers_set: 0,
         };
         Self {
-            state: Mutex::new(state),
-            begun: AtomicUsize::new(0),
+            state: Apart(Mutex::new(state)),
+            begun: Apart(AtomicUsize::new(0)),
             has_come: AtomicBool::new(false),
             room: Condvar::default(),
             work: Condvar::default(),
-            clock,
+            clock: clock.clone(),
             errors,
         }
     }

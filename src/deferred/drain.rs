@@ -33,7 +33,7 @@ pub(crate) fn drain<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit
     raise_if_outermost();
     match drained {
         Some((drained, _)) => drained,
-        None => Drained { delivered: 0, remaining: emitter.bus().queue.pending() },
+        None => Drained { delivered: 0, remaining: emitter.bus().queue().pending() },
     }
 }
 
@@ -42,7 +42,7 @@ const ENOUGH: usize = 100;
 /// The same, again and again until nothing is left, or so many events were delivered.
 #[track_caller]
 pub(crate) fn drain_until_idle<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: usize) -> Drained {
-    let mut sum = Drained { delivered: 0, remaining: emitter.bus().queue.pending() };
+    let mut sum = Drained { delivered: 0, remaining: emitter.bus().queue().pending() };
     // Rounds in which all that waited turned out not to be for delivery. Its destructors may defer, but not for ever.
     let mut idle_rounds = 0;
     while sum.delivered < limit && idle_rounds < ENOUGH {
@@ -59,7 +59,7 @@ pub(crate) fn drain_until_idle<E: Send + Sync + 'static>(emitter: &Emitter<E>, l
 
 /// What came of it, and how many entries it went through. None if somebody drains already.
 fn drain_quietly<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit) -> Option<(Drained, usize)> {
-    let (backlog, claims) = emitter.bus().queue.begin(emitter, limit)?;
+    let (backlog, claims) = emitter.bus().queue().begin(emitter, limit)?;
     let mut drain = Drain { backlog, claims, is_over: false };
     drain.deliver();
     let remaining = drain.end();
@@ -68,12 +68,12 @@ fn drain_quietly<E: Send + Sync + 'static>(emitter: &Emitter<E>, limit: Limit) -
 
 /// Delivers what waits, and what comes meanwhile, until nothing is left or `is_over` says so. Whether nobody else drained.
 pub(crate) fn drain_on<E: Send + Sync + 'static>(emitter: &Emitter<E>, is_over: impl Fn() -> bool) -> bool {
-    let Some((backlog, claims)) = emitter.bus().queue.begin(emitter, Limit::None) else { return false };
+    let Some((backlog, claims)) = emitter.bus().queue().begin(emitter, Limit::None) else { return false };
     let mut drain = Drain { backlog, claims, is_over: false };
     loop {
         drain.deliver();
         let must_end = is_over() || frame::is_raising();
-        let queue = &emitter.bus().queue;
+        let queue = emitter.bus().queue();
         let mut go_on = || queue.go_on(&mut drain.backlog, &mut drain.claims);
         if must_end || !(go_on() || queue.linger() && go_on()) {
             drain.end();
@@ -109,7 +109,7 @@ impl<E: Send + Sync + 'static> Drain<'_, E> {
         }
         let emitter = self.claims.emitter;
         let bus = emitter.bus();
-        let mut overdue = bus.queue.take_overdue(end - self.claims.at);
+        let mut overdue = bus.queue().take_overdue(end - self.claims.at);
         while self.claims.at < end {
             let Some((lane, mut run)) = self.backlog.front() else { return };
             self.claims.at += 1;
@@ -128,7 +128,7 @@ impl<E: Send + Sync + 'static> Drain<'_, E> {
     /// How many events wait now.
     fn end(&mut self) -> usize {
         loop {
-            match self.claims.emitter.bus().queue.end(&mut self.backlog, self.claims.at) {
+            match self.claims.emitter.bus().queue().end(&mut self.backlog, self.claims.at) {
                 Ok(pending) => {
                     self.is_over = true;
                     return pending;
@@ -149,14 +149,14 @@ impl<E: Send + Sync + 'static> Drop for Drain<'_, E> {
 
 pub(crate) fn discard_pending<E: Send + Sync + 'static>(emitter: &Emitter<E>) -> usize {
     let _clean_up = emitter.bus().clean_up();
-    let (pending, mut backlogs) = emitter.bus().queue.take_pending();
+    let (pending, mut backlogs) = emitter.bus().queue().take_pending();
     emitter.bus().errors.suppress(backlogs.iter_mut().map(|backlog| drop_all(backlog, |_| {})).sum());
     pending
 }
 
 #[track_caller]
 pub(crate) fn close<E: Send + Sync + 'static>(emitter: &Emitter<E>) {
-    for alarm in emitter.bus().queue.close() {
+    for alarm in emitter.bus().queue().close() {
         alarm.give_up(emitter);
     }
     raise_if_outermost();

@@ -70,10 +70,10 @@ pub(crate) fn defer<T: Send + 'static, E: Send + Sync + 'static>(
     let known = channel.map(|channel| &**channel).or_else(|| bus.registry.find());
     let pushed = if let Some(known) = known {
         let shared = || channel.map_or_else(|| bus.registry.channel(), Arc::clone);
-        bus.queue.push(known, shared, from, topic, Event(event), true)
+        bus.queue().push(known, shared, from, topic, Event(event), true)
     } else {
         let channel = bus.registry.channel();
-        bus.queue.push(&channel, || Arc::clone(&channel), from, topic, Event(event), true)
+        bus.queue().push(&channel, || Arc::clone(&channel), from, topic, Event(event), true)
     };
     match pushed {
         Pushed::Queued => Ok(()),

@@ -93,12 +93,12 @@ impl<E: Send + Sync + 'static> Stop for Switch<E> {
         self.is_off.store(true, Ordering::Relaxed);
         if let Some(bus) = self.bus.upgrade() {
             // Under the lock that a loop looks at the switch under before it sleeps.
-            bus.queue.wake();
+            bus.queue().wake();
         }
     }
 
     fn is_drained_here(&self) -> bool {
-        self.bus.upgrade().is_some_and(|bus| bus.queue.is_drained_by(frame::thread()))
+        self.bus.upgrade().is_some_and(|bus| bus.queue().is_drained_by(frame::thread()))
     }
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn spawn<E: Send + Sync + 'static>(emitter: &Emitter<E>, name: &str) 
 #[track_caller]
 pub(crate) fn run<E: Send + Sync + 'static>(emitter: &Emitter<E>) {
     assert!(
-        !emitter.bus().queue.is_drained_by(frame::thread()),
+        !emitter.bus().queue().is_drained_by(frame::thread()),
         "`run` inside a delivery from the same queue would wait for itself: call it outside of listeners, or `defer` and return"
     );
     run_until(emitter, || false);
@@ -123,7 +123,7 @@ pub(crate) fn run<E: Send + Sync + 'static>(emitter: &Emitter<E>) {
 /// The same, or until this is true.
 #[track_caller]
 fn run_until<E: Send + Sync + 'static>(emitter: &Emitter<E>, is_over: impl Fn() -> bool) {
-    let queue = &emitter.bus().queue;
+    let queue = emitter.bus().queue();
     let _inside = queue.enter();
     loop {
         let is_last = is_over();

@@ -100,7 +100,7 @@ impl<E: Send + Sync + 'static> Cancel for Set<E> {
         if !self.state.move_on(CANCELLED) {
             return false;
         }
-        if let Some(alarm) = self.name.and_then(|name| bus.queue.take_timer(name, self.repeats)) {
+        if let Some(alarm) = self.name.and_then(|name| bus.queue().take_timer(name, self.repeats)) {
             let _clean_up = bus.clean_up();
             bus.errors.suppress(discard(alarm));
         }
@@ -311,7 +311,7 @@ pub(crate) fn defer_every<T: Clone + Send + 'static, E: Send + Sync + 'static>(
 ) -> Timer {
     assert!(!period.is_zero(), "`defer_every` with a period of zero would never let a drain end: ask for some time");
     let letter = letter(emitter, topic);
-    let due = emitter.bus().queue.clock.now().saturating_add(period);
+    let due = emitter.bus().settings.clock.now().saturating_add(period);
     set(emitter, period, Arc::clone(&letter.state), Box::new(Every { letter, event, ready: None, due, period }), true)
 }
 
@@ -333,7 +333,7 @@ fn set<E: Send + Sync + 'static>(
     alarm: Box<dyn Alarm<E>>,
     repeats: bool,
 ) -> Timer {
-    let name = match emitter.bus().queue.set(after, alarm) {
+    let name = match emitter.bus().queue().set(after, alarm) {
         Ok(name) => Some(name),
         Err(alarm) => {
             alarm.give_up(emitter);

@@ -10,7 +10,7 @@ use crate::queue::{Limit, Next};
 
 /// Delivers until the queue is closed, and then what is left. A drain a poll: between two, others have their turn.
 pub(crate) async fn run<E: Send + Sync + 'static>(emitter: &Emitter<E>) {
-    let queue = &emitter.bus().queue;
+    let queue = emitter.bus().queue();
     let _inside = queue.enter();
     let mut sleeper = Sleeper::default();
     poll_fn(|cx| {

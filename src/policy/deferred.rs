@@ -111,7 +111,7 @@ pub(crate) fn postpone<T: Clone + Send + 'static, E: Send + Sync + 'static>(
     let from = From { emitted_at: scene.emitted_at, chain };
     let topic = scene.topic.map(|topic| (topic, bus.registry.name(topic).hash));
     let channel = bus.registry.channel::<T>();
-    match bus.queue.push(&channel, || Arc::clone(&channel), from, topic, turn, false) {
+    match bus.queue().push(&channel, || Arc::clone(&channel), from, topic, turn, false) {
         Pushed::Queued => Postponed::Queued,
         Pushed::Displaced(oldest, failure) => {
             bus.errors.suppress(discard(oldest));
