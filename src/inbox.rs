@@ -30,8 +30,8 @@ use crate::mailbox::{Missing, Reader, Wait};
 /// # Lagging
 ///
 /// It holds 256 events, unless [`Listen::capacity`](crate::Listen::capacity) says otherwise. What comes while it is full takes the place of the oldest
-/// one, or is dropped with [`Overflow::DropNewest`]. [`missed`](Self::missed) counts what was dropped, at once. Each gap is reported to the
-/// error channel as one [`Cause::Lost`], by the thread that takes the next event, and at the latest when the inbox or the bus goes.
+/// one, or is dropped with [`Overflow::DropNewest`](crate::Overflow::DropNewest). [`missed`](Self::missed) counts what was dropped, at once. Each gap is reported to the
+/// error channel as one [`Cause::Lost`](crate::Cause::Lost), by the thread that takes the next event, and at the latest when the inbox or the bus goes.
 ///
 /// # Ending
 ///

@@ -9,9 +9,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use hearken::{
-    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeferError, Drained, Emission, EmissionId, Emitter, EventLoop,
-    Failure, Inbox, InboxIter, Listen, ListenerId, ListenerInfo, Overflow, Pattern, Port, Recorder, Subscription,
-    Timer, Topic, TopicError, TopicRef, TopicsRef, WeakEmitter, WouldDeadlock,
+    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeferError, Drained, Emission, EmissionId, Emitter, Envelope,
+    EventLoop, Failure, Inbox, InboxIter, Listen, ListenerId, ListenerInfo, Overflow, Pattern, Port, Recorder,
+    Subscription, Timer, Topic, TopicError, TopicRef, TopicsRef, WeakEmitter, WouldDeadlock,
 };
 
 /// An error that can do nothing but cross threads.
@@ -89,6 +89,7 @@ fn what_holds_a_value_crosses_threads_as_the_value_does() {
     assert_eq!(auto_traits!(Inbox<Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(Inbox<Local>), "Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(InboxIter<'_, Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
+    assert_eq!(auto_traits!(Envelope<Local>), "Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(DeferError<Local>), "Unpin UnwindSafe RefUnwindSafe");
     // The event behind it may be of any type.
     assert_eq!(auto_traits!(AnyEvent<'_, Bare>), "Unpin");
@@ -165,6 +166,7 @@ fn every_public_type_is_shown_whatever_the_event_and_the_error_can_do() {
     is_shown::<Subscription>();
     is_shown::<Inbox<Local>>();
     is_shown::<InboxIter<'_, Local>>();
+    is_shown::<Envelope<u32>>();
     is_shown::<DeferError<Local>>();
     is_shown::<(Timer, EventLoop, Clock, Drained, Overflow)>();
 }
@@ -199,4 +201,30 @@ fn events_and_errors_that_can_do_nothing_go_through_a_bus() {
     let _fails = bus.on(|_: &Local| Err::<(), _>(Bare));
     let emission = port.emit(&Local(Rc::new(())));
     assert_eq!((emission.heard, emission.failed), (1, 1));
+}
+
+#[cfg(feature = "async")]
+mod awaited {
+    use hearken::{BoxFuture, EventStream, Next};
+
+    use super::*;
+
+    #[test]
+    fn what_is_awaited_crosses_threads_as_its_events_do() {
+        const PLAIN: &str = "Send Sync Unpin UnwindSafe RefUnwindSafe";
+        assert_eq!(auto_traits!(EventStream<Cell<u32>>), PLAIN);
+        assert_eq!(auto_traits!(EventStream<Local>), "Unpin UnwindSafe RefUnwindSafe");
+        assert_eq!(auto_traits!(Next<Cell<u32>>), PLAIN);
+        assert_eq!(auto_traits!(BoxFuture), "Send Unpin");
+    }
+
+    #[test]
+    fn what_is_awaited_is_shown_and_emissions_are_sent() {
+        fn is_shown<T: Debug>() {}
+        fn is_sent<T: Send>(_: T) {}
+        is_shown::<(EventStream<Local>, Next<Local>)>();
+        let bus = hearken::Emitter::new(hearken::ignore);
+        is_sent(bus.emit_async(&7_u32));
+        is_sent(bus.run_async());
+    }
 }
