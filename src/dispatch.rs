@@ -166,8 +166,8 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
         Some(topic) if snapshot.is_narrow() => Some(if let Some(narrowed) = snapshot.narrowed_to(topic) {
             narrowed
         } else {
-            resolved = channel.resolve(registry, topic);
-            snapshot = &*resolved.0;
+            resolved = channel.resolve(registry, topic, snapshot);
+            snapshot = resolved.0.as_deref().unwrap_or(snapshot);
             &resolved.1
         }),
         _ => None,
@@ -179,14 +179,14 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
     let only = match narrowed {
         _ if !any.is_empty() => None,
         None => Some(own),
-        Some(narrowed) if own.is_empty() && narrowed.any.is_empty() => Some(&narrowed.own),
+        Some(narrowed) if own.is_empty() && narrowed.any.is_none() => Some(&narrowed.own),
         Some(_) => None,
     };
     if let Some(only) = only {
         delivery.run(|done| Entries::behind(only, done).map(Turn::Own));
     } else {
-        let narrowed = narrowed.map(|narrowed| (&narrowed.own, &narrowed.any)).unzip();
-        delivery.run_in_order([Some(own), narrowed.0], [Some(any), narrowed.1]);
+        let narrowed_any = narrowed.and_then(|narrowed| narrowed.any.as_deref());
+        delivery.run_in_order([Some(own), narrowed.map(|narrowed| &narrowed.own)], [Some(any), narrowed_any]);
     }
     if delivery.heard == 0 && !unheard.is_empty() && delivery.deferred == 0 && !is_failure::<T, E>() {
         delivery.run_in_order([None; 2], [Some(unheard), None]);

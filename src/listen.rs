@@ -410,8 +410,9 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
             None if !self.patterns.is_empty() => channel.count_on(&self.patterns, would_hear),
             None => count(&channel.snapshot(&bus.registry).own),
             Some(topic) => {
-                let (snapshot, narrowed) = channel.resolve(&bus.registry, topic);
-                count(&snapshot.own) + count(&narrowed.own)
+                let loaded = channel.snapshot(&bus.registry);
+                let (newer, narrowed) = channel.resolve(&bus.registry, topic, &loaded);
+                count(&newer.unwrap_or(loaded).own) + count(&narrowed.own)
             }
         }
     }

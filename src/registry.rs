@@ -13,6 +13,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
+use smallvec::SmallVec;
 
 use crate::id::{Key, ListenerId};
 use crate::listener::Listener;
@@ -42,8 +43,8 @@ struct Book<T: ?Sized, E> {
     /// Who narrowed themselves to patterns, and the same by each of these.
     narrow: Roll<ListenerRef<T, E>>,
     by_pattern: Trie<Roll<ListenerRef<T, E>>>,
-    /// Whether the cell holds a snapshot.
-    is_published: bool,
+    /// The address of the snapshot in the cell; 0 if there is none.
+    published: usize,
     /// The topics that were resolved lately.
     sights: Sights,
     /// With how many listeners to suspect a leak; taken when that was said.
@@ -76,7 +77,8 @@ type Topics<T, E> = Table<Arc<str>, Narrowed<T, E>>;
 /// Who narrowed themselves to patterns that match one topic.
 pub(crate) struct Narrowed<T: ?Sized, E> {
     pub(crate) own: Chunks<ListenerRef<T, E>>,
-    pub(crate) any: Chunks<ListenerRef<dyn Any, E>>,
+    /// None if there are none: it is seldom, and the list of all topics is shorter for it.
+    pub(crate) any: Option<Box<Chunks<ListenerRef<dyn Any, E>>>>,
 }
 
 impl<T: ?Sized, E> Clone for Narrowed<T, E> {
@@ -84,6 +86,9 @@ impl<T: ?Sized, E> Clone for Narrowed<T, E> {
         Self { own: self.own.clone(), any: self.any.clone() }
     }
 }
+
+/// Them, and the snapshot that they belong to, if it is a newer one.
+type Resolved<T, E> = (Option<Loaded<Snapshot<T, E>>>, Narrowed<T, E>);
 
 /// How many topics a snapshot remembers. One more, and it is made anew.
 const TOPICS: usize = 24_576;
@@ -117,7 +122,7 @@ impl<T: ?Sized, E> Book<T, E> {
             wide: Roll::new(),
             narrow: Roll::new(),
             by_pattern: Trie::new(),
-            is_published: false,
+            published: 0,
             sights: Sights::new(),
             crowd,
         }
@@ -168,17 +173,17 @@ impl<T: ?Sized, E> Book<T, E> {
 
     /// Who narrowed themselves to patterns that match this topic, in order, each once.
     fn narrowed_to(&mut self, topic: &str, separator: char) -> Chunks<ListenerRef<T, E>> {
-        let mut found: Chunk<ListenerRef<T, E>> = Chunk::new();
-        let mut patterns = 0;
-        self.by_pattern.visit(topic, segments(topic, separator), |roll| {
-            found.extend(roll.chunks().iter().flat_map(|chunk| chunk.iter().cloned()));
-            patterns += 1;
-        });
-        if patterns > 1 {
-            found.sort_unstable_by_key(Entry::key);
-            found.dedup_by_key(|entry| entry.key());
+        let mut matching: SmallVec<[Chunks<ListenerRef<T, E>>; 4]> = SmallVec::new();
+        self.by_pattern.visit(topic, segments(topic, separator), |roll| matching.push(roll.chunks()));
+        if matching.len() < 2 {
+            // What the one roll shares anyway.
+            return matching.pop().unwrap_or_default();
         }
-        if found.is_empty() { Chunks::new() } else { Chunks::from_iter([Arc::new(found)]) }
+        let entries = matching.iter().flatten().flat_map(|chunk| chunk.iter().cloned());
+        let mut found: Chunk<ListenerRef<T, E>> = entries.collect();
+        found.sort_unstable_by_key(Entry::key);
+        found.dedup_by_key(|entry| entry.key());
+        Chunks::from_iter([Arc::new(found)])
     }
 
     fn is_narrow(&self) -> bool {
@@ -194,7 +199,7 @@ impl<T: ?Sized, E> Channel<T, E> {
     /// Runs under the lock, so it may not run user code; what it returns is dropped by the caller, outside.
     fn change<R>(&self, change: impl FnOnce(&mut Book<T, E>) -> R) -> (R, Option<Arc<Snapshot<T, E>>>) {
         let mut book = self.book.lock();
-        let stale = if std::mem::take(&mut book.is_published) { self.snapshot.take() } else { None };
+        let stale = if std::mem::take(&mut book.published) == 0 { None } else { self.snapshot.take() };
         (change(&mut book), stale)
     }
 
@@ -282,43 +287,42 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         if topics.is_none() {
             book.sights = Sights::new();
         }
-        book.is_published = true;
-        self.snapshot.fill(Snapshot { own: book.wide.chunks(), any, unheard, topics, is_any_narrow })
+        let snapshot = self.snapshot.fill(Snapshot { own: book.wide.chunks(), any, unheard, topics, is_any_narrow });
+        book.published = snapshot.address();
+        snapshot
     }
 
-    /// Who narrowed themselves to this topic, together with the snapshot in force: for a topic that the snapshot doesn't know.
+    /// Who narrowed themselves to a topic that this snapshot doesn't know. If that isn't the one in force any more, with the one that is.
     #[cold]
-    pub(crate) fn resolve(&self, registry: &Registry<E>, topic: Name<'_>) -> (Loaded<Snapshot<T, E>>, Narrowed<T, E>) {
+    pub(crate) fn resolve(&self, registry: &Registry<E>, topic: Name<'_>, current: &Snapshot<T, E>) -> Resolved<T, E> {
         let mut book = self.book.lock();
-        let snapshot = self.publish(&mut book, registry);
-        if let Some(narrowed) = snapshot.narrowed_to(topic) {
-            let narrowed = narrowed.clone();
-            return (snapshot, narrowed);
-        }
+        let newer = (book.published != current.address()).then(|| self.publish(&mut book, registry));
+        let snapshot = newer.as_deref().unwrap_or(current);
         let own = book.narrowed_to(topic.text, registry.separator);
-        let any = if snapshot.is_any_narrow {
-            registry.any.book.lock().narrowed_to(topic.text, registry.separator)
-        } else {
-            Chunks::new()
-        };
-        let narrowed = Narrowed { own, any };
+        let any = snapshot.is_any_narrow.then(|| registry.any.book.lock().narrowed_to(topic.text, registry.separator));
+        let narrowed = Narrowed { own, any: any.filter(|any| !any.is_empty()).map(Box::new) };
         let mut _stale = None;
         if let Some(topics) = &snapshot.topics
             && book.sights.is_second(topic.hash)
+            && snapshot.narrowed_to(topic).is_none()
         {
             if topics.len() < TOPICS {
                 topics.add(topic.hash, topic.text.into(), narrowed.clone());
             } else {
-                book.is_published = false;
+                book.published = 0;
                 _stale = self.snapshot.take();
             }
         }
         drop(book);
-        (snapshot, narrowed)
+        (newer, narrowed)
     }
 }
 
 impl<T: ?Sized, E> Snapshot<T, E> {
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Whether anybody is narrowed to topics.
     pub(crate) fn is_narrow(&self) -> bool {
         self.topics.is_some()

@@ -345,7 +345,8 @@ fn is_plain_topic(text: &str, separator: char) -> bool {
         wrong |= word & HIGH;
         let word = word & !HIGH;
         wrong |= !(word + ONES * (0x80 - 0x21)) & HIGH; // space and control
-        wrong |= zeros(word ^ (ONES * 0x7f)) | zeros(word ^ (ONES * u64::from(b'*')));
+        wrong |= (word + ONES) & HIGH; // DEL
+        wrong |= zeros(word ^ (ONES * u64::from(b'*')));
         let found = zeros(word ^ (ONES * u64::from(separator)));
         wrong |= found & (found << 8 | separator_before);
         separator_before = found >> 56;
@@ -355,9 +356,14 @@ fn is_plain_topic(text: &str, separator: char) -> bool {
     for word in words {
         look(u64::from_le_bytes(*word));
     }
-    let mut end = [b'a'; 8];
-    end[..rest.len()].copy_from_slice(rest);
-    look(u64::from_le_bytes(end));
+    if !rest.is_empty() {
+        // The last eight bytes hold the rest at their end; what it moves down is filled up with what is fine.
+        let last = match bytes.last_chunk::<8>() {
+            Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
+            None => rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        };
+        look(last | (ONES * u64::from(b'a')) << (8 * rest.len()));
+    }
     wrong == 0 && separators < MAX_SEGMENTS
 }
 

@@ -223,7 +223,7 @@ mod awaited {
         fn is_shown<T: Debug>() {}
         fn is_sent<T: Send>(_: T) {}
         is_shown::<(EventStream<Local>, Next<Local>)>();
-        let bus = hearken::Emitter::new(hearken::ignore);
+        let bus = Emitter::new(hearken::ignore);
         is_sent(bus.emit_async(&7_u32));
         is_sent(bus.run_async());
     }
