@@ -336,21 +336,21 @@ fn is_plain_topic(text: &str, separator: char) -> bool {
     if !separator.is_ascii() || *last == separator || bytes.len() > MAX_BYTES {
         return false;
     }
-    // The high bit of every byte that is zero, in a word of ASCII.
-    let zeros = |word: u64| !(word + ONES * 0x7f) & HIGH;
-    let (mut wrong, mut separators) = (0, 0);
+    // Of a word of ASCII, a sum has the high bits of the bytes that are large enough. Other bytes have the sum with `ONES` find them; what
+    // else comes of them doesn't matter.
+    let at_least = |word: u64, least: u64| word.wrapping_add(ONES * (0x80 - least));
+    let (mut right, mut wrong, mut separators) = (HIGH, 0, 0);
     // The text begins like a segment behind a separator: with no other.
     let mut separator_before = HIGH >> 56;
     let mut look = |word: u64| {
-        wrong |= word & HIGH;
-        let word = word & !HIGH;
-        wrong |= !(word + ONES * (0x80 - 0x21)) & HIGH; // space and control
-        wrong |= (word + ONES) & HIGH; // DEL
-        wrong |= zeros(word ^ (ONES * u64::from(b'*')));
-        let found = zeros(word ^ (ONES * u64::from(separator)));
+        right &= at_least(word, 0x21); // no space, no control character
+        wrong |= at_least(word, 0x7f); // DEL, or no ASCII
+        right &= at_least(word ^ (ONES * u64::from(b'*')), 1);
+        let found = !at_least(word ^ (ONES * u64::from(separator)), 1) & HIGH;
         wrong |= found & (found << 8 | separator_before);
         separator_before = found >> 56;
-        separators += found.count_ones() as usize;
+        // Each byte counts the separators in its place: one for eight bytes of text.
+        separators += found >> 7;
     };
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
@@ -364,7 +364,8 @@ fn is_plain_topic(text: &str, separator: char) -> bool {
         };
         look(last | (ONES * u64::from(b'a')) << (8 * rest.len()));
     }
-    wrong == 0 && separators < MAX_SEGMENTS
+    let separators = separators.wrapping_mul(ONES) >> 56;
+    right & HIGH == HIGH && wrong & HIGH == 0 && separators < MAX_SEGMENTS as u64
 }
 
 fn find_flaw(text: &str, separator: char, kind: Kind) -> Result<(), (usize, Flaw)> {
