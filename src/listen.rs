@@ -42,7 +42,8 @@ use crate::subscription::Subscription;
 use crate::sync::Mutex;
 use crate::topic::{Pattern, Topic, TopicError};
 
-/// A listener in the making: options first, then one of `on`, `on_with`, `once`, `once_with`, `on_weak`, `inbox`, `record`.
+/// A listener in the making: options first, then one of `on`, `on_with`, `once`, `once_with`, `on_weak`, `inbox`, `record`, `count`; with the feature `async`, also `on_async`,
+/// `on_async_with`, `stream`, `next`.
 ///
 /// From [`Emitter::listen`].
 ///
@@ -180,7 +181,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         self
     }
 
-    /// How many events an [`inbox`](Self::inbox) holds; 256 unless set.
+    /// How many events an [`inbox`](Self::inbox), or a stream, holds; 256 unless set.
     ///
     /// # Panics
     ///
@@ -192,7 +193,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         self
     }
 
-    /// What a full [`inbox`](Self::inbox) does with one more event; [`Overflow::DropOldest`] unless set.
+    /// What a full [`inbox`](Self::inbox), or stream, does with one more event; [`Overflow::DropOldest`] unless set.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self

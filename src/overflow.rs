@@ -8,11 +8,12 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Gives it back, as [`DeferError::Full`]. For inboxes, which can give nothing back, the same as `DropNewest`.
+    /// Gives it back, as [`DeferError::Full`]. For inboxes and streams, which can give nothing back, the same as `DropNewest`.
     #[default]
     Reject,
     /// Waits for room, as long as another thread is inside `run` or a `drain` of the bus, and this one isn't delivering from its queue; else
-    /// it gives the event back, as nobody would make room. For inboxes, the same as `DropNewest`: an emit never waits.
+    /// it gives the event back, as nobody would make room. For inboxes, and for streams under
+    /// a plain `emit`, the same as `DropNewest`: an emit never waits. An `emit_async` waits until a stream has room.
     Block,
     /// Drops the event that waited longest, and reports that.
     DropOldest,
