@@ -138,7 +138,7 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     delivery.heard > 0
 }
 
-fn is_failure<T: 'static, E: 'static>() -> bool {
+pub(crate) fn is_failure<T: 'static, E: 'static>() -> bool {
     TypeId::of::<T>() == TypeId::of::<Failure<E>>()
 }
 

@@ -331,7 +331,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         let about = Arc::new(self.about(Location::caller()));
         self.add(Closure::new(move |event: &T, scene, id| {
             let about = Arc::clone(&about);
-            start(scene, move || about(id), listener(event.clone()))
+            start::<T, _, _>(scene, move || about(id), listener(event.clone()))
         }))
     }
 
@@ -345,7 +345,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     {
         let about = self.about(Location::caller());
         self.add(Closure::new(move |event: &T, scene, id| {
-            start(scene, || about(id), listener(Envelope::new(event.clone(), scene)))
+            start::<T, _, _>(scene, || about(id), listener(Envelope::new(event.clone(), scene)))
         }))
     }
 
@@ -374,7 +374,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
                 debug_assert!(waits.is_none(), "nobody awaits");
                 #[cfg(feature = "async")]
                 if let (Timing::Awaited(started), Some(number)) = (scene.timing, waits) {
-                    started.lock().push(Box::pin(Room { mailbox: sender.mailbox(), number }));
+                    started.lock().push(Box::pin(Room::new(sender.mailbox(), number)));
                 }
                 Flow::Continue
             };

@@ -177,6 +177,10 @@ struct State<E> {
     drainer: Option<usize>,
     /// How many threads are inside a drain or a loop.
     inside: usize,
+    /// Loops that are futures, by number, and the thread that polled each last.
+    tasks: Vec<(u64, usize)>,
+    #[cfg(feature = "async")]
+    tasks_begun: u64,
     /// How many loops sleep.
     idle: usize,
     /// Loops that are futures, and sleep.
@@ -248,6 +252,9 @@ impl<E> Queue<E> {
             taken: 0,
             drainer: None,
             inside: 0,
+            tasks: Vec::new(),
+            #[cfg(feature = "async")]
+            tasks_begun: 0,
             idle: 0,
             wakers: Vec::new(),
             blocked: 0,
@@ -274,6 +281,12 @@ impl<E> Queue<E> {
 impl<E> State<E> {
     fn pending(&self, begun: usize) -> usize {
         self.incoming.len() + self.taken.saturating_sub(begun & !BLOCKED)
+    }
+
+    /// Whether somebody else than this thread delivers, or will. A loop that this thread polled last may have to be polled by it again.
+    fn is_served_beside(&self, thread: usize) -> bool {
+        let has_others = self.inside > 0 || self.tasks.iter().any(|(_, other)| *other != thread);
+        has_others && self.drainer != Some(thread)
     }
 
     fn is_watched(&self) -> bool {
@@ -380,7 +393,7 @@ impl<E: Send + Sync + 'static> Queue<E> {
             }
             match state.overflow {
                 Overflow::DropOldest => return Room::Displaced(self.drop_oldest(state)),
-                Overflow::Block if may_wait && state.inside > 0 && state.drainer != Some(frame::thread()) => {
+                Overflow::Block if may_wait && state.is_served_beside(frame::thread()) => {
                     state.blocked += 1;
                     self.room.wait(state);
                     state.blocked -= 1;
@@ -535,7 +548,8 @@ impl<E: Send + Sync + 'static> Queue<E> {
         state.drainer = None;
         self.leave(&mut state);
         let pending = state.pending(0);
-        if state.is_watched() {
+        // Who sleeps while somebody drains looks again for what that left, for timers, and for the end.
+        if state.is_watched() && (pending > 0 || state.is_closed || !state.timers.is_empty() || state.idle > 0) {
             self.wake_all(state);
         }
         Ok(pending)
@@ -553,6 +567,16 @@ impl<E: Send + Sync + 'static> Queue<E> {
     pub(crate) fn enter(&self) -> Inside<'_, E> {
         self.state.lock().inside += 1;
         Inside { queue: self }
+    }
+
+    /// The same for a loop that is a future.
+    #[cfg(feature = "async")]
+    pub(crate) fn enter_task(&self) -> InsideTask<'_, E> {
+        let mut state = self.state.lock();
+        state.tasks_begun += 1;
+        let number = state.tasks_begun;
+        state.tasks.push((number, frame::thread()));
+        InsideTask { queue: self, number }
     }
 
     fn leave(&self, state: &mut State<E>) {
@@ -602,9 +626,12 @@ impl<E: Send + Sync + 'static> Queue<E> {
 
     /// What a loop that is a future is to do next. If that is to wait, it is woken for it, but for the time.
     #[cfg(feature = "async")]
-    pub(crate) fn poll_work(&self, cx: &Context<'_>) -> Next {
+    pub(crate) fn poll_work(&self, task: &InsideTask<'_, E>, cx: &Context<'_>) -> Next {
         let waker = cx.waker().clone();
         let mut state = self.state.lock();
+        if let Some((_, thread)) = state.tasks.iter_mut().find(|(number, _)| *number == task.number) {
+            *thread = frame::thread();
+        }
         let next = self.next(&state, false);
         if let Next::Later(_) = next
             && !state.wakers.iter().any(|other| other.will_wake(&waker))
@@ -737,6 +764,21 @@ impl<E: Send + Sync + 'static> Claims<'_, E> {
 /// Somebody who drains, or will.
 pub(crate) struct Inside<'a, E> {
     queue: &'a Queue<E>,
+}
+
+/// A loop that is a future.
+#[cfg(feature = "async")]
+pub(crate) struct InsideTask<'a, E> {
+    queue: &'a Queue<E>,
+    number: u64,
+}
+
+#[cfg(feature = "async")]
+impl<E> Drop for InsideTask<'_, E> {
+    fn drop(&mut self) {
+        self.queue.state.lock().tasks.retain(|(number, _)| *number != self.number);
+        self.queue.room.notify_all();
+    }
 }
 
 impl<E> Drop for Inside<'_, E> {

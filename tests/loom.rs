@@ -428,3 +428,186 @@ fn an_inbox_wakes_for_an_event_and_for_the_end_of_its_bus() {
         assert_eq!(reader.join().unwrap(), (Some(7), None));
     });
 }
+
+/// Tasks on the model's threads.
+#[cfg(feature = "async")]
+mod tasks {
+    use super::{Event, bus, model, summing, thread};
+    use futures_core::Stream;
+    use hearken::Emitter;
+    use loom::sync::{Condvar, Mutex};
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    /// A thread that sleeps until it is woken.
+    struct Sleeping {
+        is_woken: Mutex<bool>,
+        changed: Condvar,
+        /// Not the model's: wakers are counted behind its back, and so may go on any thread.
+        wakes: AtomicUsize,
+    }
+
+    impl Wake for Sleeping {
+        fn wake(self: Arc<Self>) {
+            self.wakes.fetch_add(1, Relaxed);
+            *self.is_woken.lock().unwrap() = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// What becomes of the future, and how often it was woken. A wake-up that is lost leaves the model with nobody who can go on.
+    fn block_on<F: Future>(future: F) -> (F::Output, usize) {
+        let sleeping =
+            Arc::new(Sleeping { is_woken: Mutex::new(false), changed: Condvar::new(), wakes: AtomicUsize::new(0) });
+        let waker = Waker::from(sleeping.clone());
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return (output, sleeping.wakes.load(Relaxed));
+            }
+            let mut is_woken = sleeping.is_woken.lock().unwrap();
+            while !*is_woken {
+                is_woken = sleeping.changed.wait(is_woken).unwrap();
+            }
+            *is_woken = false;
+        }
+    }
+
+    async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+        poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await
+    }
+
+    #[test]
+    fn a_stream_wakes_for_an_event_and_for_the_end_of_its_bus() {
+        model(|| {
+            let bus = bus();
+            let mut stream = bus.stream::<usize>();
+            let reader = thread::spawn(move || {
+                let (taken, wakes) = block_on(async { (next(&mut stream).await, next(&mut stream).await) });
+                assert!(wakes <= 2);
+                taken
+            });
+            bus.emit(&7_usize);
+            drop(bus);
+            assert_eq!(reader.join().unwrap(), (Some(7), None));
+        });
+    }
+
+    #[test]
+    fn next_wakes_for_its_event_once() {
+        model(|| {
+            let bus = bus();
+            let next = bus.next::<usize>();
+            let reader = thread::spawn(move || {
+                let (taken, wakes) = block_on(next);
+                assert!(wakes <= 1);
+                taken
+            });
+            bus.emit(&7_usize);
+            assert_eq!(reader.join().unwrap(), Some(7));
+        });
+    }
+
+    #[test]
+    fn a_stream_that_goes_to_another_task_wakes_that_one() {
+        model(|| {
+            let bus = bus();
+            let mut stream = bus.stream::<usize>();
+            let first =
+                Arc::new(Sleeping { is_woken: Mutex::new(false), changed: Condvar::new(), wakes: AtomicUsize::new(0) });
+            let first = Waker::from(first);
+            let other = thread::spawn({
+                let bus = bus.clone();
+                move || bus.emit(&7_usize).heard
+            });
+            let taken = match Pin::new(&mut stream).poll_next(&mut Context::from_waker(&first)) {
+                Poll::Ready(taken) => taken,
+                Poll::Pending => block_on(next(&mut stream)).0,
+            };
+            assert_eq!((taken, other.join().unwrap()), (Some(7), 1));
+        });
+    }
+
+    #[test]
+    fn an_emission_that_waits_for_room_is_woken_for_it() {
+        model(|| {
+            let bus = bus();
+            let mut stream = bus.listen::<usize>().capacity(1).overflow(hearken::Overflow::Block).stream();
+            bus.emit(&1_usize);
+            let reader = thread::spawn(move || {
+                let taken = block_on(next(&mut stream)).0;
+                (taken, stream)
+            });
+            assert_eq!(block_on(bus.emit_async(&2_usize)).0.heard, 1);
+            let (taken, mut stream) = reader.join().unwrap();
+            assert_eq!((taken, block_on(next(&mut stream)).0), (Some(1), Some(2)));
+        });
+    }
+
+    #[test]
+    fn an_emission_that_waits_for_room_is_woken_by_the_end_of_the_stream() {
+        model(|| {
+            let bus = bus();
+            let stream = bus.listen::<usize>().capacity(1).overflow(hearken::Overflow::Block).stream();
+            bus.emit(&1_usize);
+            let reader = thread::spawn(move || drop(stream));
+            assert!(block_on(bus.emit_async(&2_usize)).0.heard <= 1);
+            reader.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_loop_in_a_task_wakes_for_an_event_and_for_the_end() {
+        model(|| {
+            let (bus, sum, _hears) = summing(Emitter::builder());
+            let events = thread::spawn({
+                let bus = bus.clone();
+                move || block_on(bus.run_async()).1
+            });
+            bus.defer(1_usize).unwrap();
+            bus.close();
+            assert!(events.join().unwrap() <= 4);
+            assert_eq!(sum.get(), 1);
+        });
+    }
+
+    #[test]
+    fn a_loop_in_a_task_wakes_for_what_a_drain_beside_it_leaves() {
+        model(|| {
+            let (bus, sum, _hears) = summing(Emitter::builder());
+            let other = thread::spawn({
+                let bus = bus.clone();
+                move || {
+                    bus.defer(1_usize).unwrap();
+                    bus.drain();
+                    bus.close();
+                }
+            });
+            block_on(bus.run_async());
+            assert_eq!((sum.get(), bus.pending()), (1, 0));
+            other.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn two_emissions_beside_a_poll_are_both_taken() {
+        model(|| {
+            let bus = bus();
+            let mut stream = bus.stream::<usize>();
+            let other = thread::spawn({
+                let bus = bus.clone();
+                move || {
+                    bus.emit(&Event);
+                    bus.emit(&1_usize);
+                    bus.emit(&2_usize);
+                }
+            });
+            let taken = block_on(async { (next(&mut stream).await, next(&mut stream).await) }).0;
+            assert_eq!(taken, (Some(1), Some(2)));
+            other.join().unwrap();
+        });
+    }
+}

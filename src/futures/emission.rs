@@ -2,10 +2,9 @@
 
 use std::future::poll_fn;
 use std::panic::Location;
-use std::task::Poll;
+use std::pin::Pin;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-
+use super::join::Join;
 use crate::dispatch;
 use crate::emission::Emission;
 use crate::errors::raise;
@@ -28,19 +27,13 @@ pub(crate) fn emit<'a, T: Sync + 'static, E: Send + Sync + 'static>(
         let (mut emission, mut running) = {
             let started = Mutex::new(Vec::new());
             let emission = dispatch::emit_awaited(emitter, topic, event, from, &started);
-            let running: FuturesUnordered<_> = std::mem::take(&mut *started.lock()).into_iter().collect();
+            let running = Join::new(std::mem::take(&mut *started.lock()));
             (emission, running)
         };
         // What `hearken::panic` says on one thread waits here for the end, which may come on another.
         let mut raised: Vec<String> = frame::take_raised().into_iter().collect();
-        poll_fn(|cx| {
-            let ended = loop {
-                match running.poll_next_unpin(cx) {
-                    Poll::Ready(Some(has_failed)) => emission.failed += usize::from(has_failed),
-                    Poll::Ready(None) => break Poll::Ready(()),
-                    Poll::Pending => break Poll::Pending,
-                }
-            };
+        emission.failed += poll_fn(|cx| {
+            let ended = Pin::new(&mut running).poll(cx);
             raised.extend(frame::take_raised());
             ended
         })

@@ -11,11 +11,15 @@ use crate::queue::{Limit, Next};
 /// Delivers until the queue is closed, and then what is left. A drain a poll: between two, others have their turn.
 pub(crate) async fn run<E: Send + Sync + 'static>(emitter: &Emitter<E>) {
     let queue = emitter.bus().queue();
-    let _inside = queue.enter();
+    let inside = queue.enter_task();
     let mut sleeper = Sleeper::default();
     poll_fn(|cx| {
-        drain(emitter, Limit::None);
-        match queue.poll_work(cx) {
+        let mut next = queue.poll_work(&inside, cx);
+        if let Next::Deliver = next {
+            drain(emitter, Limit::None);
+            next = queue.poll_work(&inside, cx);
+        }
+        match next {
             Next::Deliver => cx.waker().wake_by_ref(),
             Next::Nothing => return Poll::Ready(()),
             Next::Later(None) => {}

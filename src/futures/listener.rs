@@ -19,8 +19,9 @@ use crate::info::ListenerInfo;
 use crate::raw::frame::{self, Chain};
 
 /// Has a call's future run: by the emission, if that is awaited, else by the bus's spawner.
-pub(crate) fn start<E, F>(scene: &Scene<'_, E>, listener: impl FnOnce() -> ListenerInfo, future: F) -> Flow<E>
+pub(crate) fn start<T, E, F>(scene: &Scene<'_, E>, listener: impl FnOnce() -> ListenerInfo, future: F) -> Flow<E>
 where
+    T: 'static,
     E: Send + Sync + 'static,
     F: Future + Send + 'static,
     F::Output: IntoFlow<E>,
@@ -30,6 +31,7 @@ where
     let work: Work = Box::pin(Call {
         future: Some(Box::pin(future)),
         address: bus.address(),
+        of_failure: dispatch::is_failure::<T, E>(),
         chain: Chain { id: Some(place.id), cause: place.cause, origin: Some(place.origin) },
         emitter: scene.emitter.downgrade(),
         errors: Arc::clone(&bus.errors),
@@ -64,6 +66,8 @@ struct Call<E, F> {
     future: Option<Pin<Box<F>>>,
     /// Of the bus.
     address: usize,
+    /// Whether the event is a failure: then its own goes to the error channel alone.
+    of_failure: bool,
     chain: Chain,
     emitter: WeakEmitter<E>,
     errors: Arc<ErrorChannel<E>>,
@@ -84,7 +88,7 @@ where
         let call = self.get_mut();
         let Some(future) = &mut call.future else { return Poll::Ready(false) };
         // What it emits while it is polled is in its emission's chain, and one level below.
-        let (_, _frame) = frame::begin_emission(call.address, false, call.chain);
+        let (_, _frame) = frame::begin_emission(call.address, call.of_failure, call.chain);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx).map(Sealed::into_flow)));
         let cause = match polled {
             Ok(Poll::Pending) => return Poll::Pending,

@@ -2,6 +2,7 @@
 
 pub(crate) mod emission;
 pub(crate) mod event_loop;
+mod join;
 pub(crate) mod listener;
 pub(crate) mod next;
 mod sleeper;

@@ -103,20 +103,34 @@ impl<T, I> fmt::Debug for EventStream<T, I> {
 
 /// An awaited emission's wait for room in a stream. Dropped, it takes the event back.
 pub(crate) struct Room<T> {
-    pub(crate) mailbox: Arc<Mailbox<T>>,
-    pub(crate) number: u64,
+    mailbox: Arc<Mailbox<T>>,
+    number: u64,
+    /// Whether the event stays.
+    is_kept: bool,
+}
+
+impl<T> Room<T> {
+    pub(crate) fn new(mailbox: Arc<Mailbox<T>>, number: u64) -> Self {
+        Self { mailbox, number, is_kept: false }
+    }
 }
 
 impl<T> Future for Room<T> {
     type Output = bool;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        self.mailbox.poll_room(self.number, cx).map(|()| false)
+        let room = self.get_mut();
+        room.mailbox.poll_room(room.number, cx).map(|()| {
+            room.is_kept = true;
+            false
+        })
     }
 }
 
 impl<T> Drop for Room<T> {
     fn drop(&mut self) {
-        self.mailbox.take_back(self.number);
+        if !self.is_kept {
+            self.mailbox.take_back(self.number);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -158,6 +159,73 @@ pub(crate) fn in_time<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'stati
             Ok(()) => unreachable!("it sends before it ends"),
         },
     }
+}
+
+/// Runs this on tokio's threads, then on a bare executor, and fails the test if it hangs on one of them.
+#[track_caller]
+pub(crate) fn on_both<F: Future<Output = ()> + Send + 'static>(body: impl Fn() -> F) {
+    on_tokio(body());
+    on_bare(body());
+}
+
+#[track_caller]
+fn on_tokio(future: impl Future<Output = ()> + Send + 'static) {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+        match runtime.block_on(runtime.spawn(future)) {
+            Ok(()) => {}
+            Err(error) => resume_unwind(error.into_panic()),
+        }
+    };
+    in_time_for("tokio", run);
+}
+
+#[track_caller]
+fn on_bare(future: impl Future<Output = ()> + Send + 'static) {
+    in_time_for("the bare executor", move || futures_executor::block_on(future));
+}
+
+#[track_caller]
+fn in_time_for(runtime: &str, run: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = channel();
+    let thread = thread::spawn(move || {
+        run();
+        let _ = done.send(());
+    });
+    match is_done.recv_timeout(SOON) {
+        Ok(()) => {}
+        Err(RecvTimeoutError::Timeout) => panic!("it hangs on {runtime}"),
+        Err(RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(payload) => resume_unwind(payload),
+            Ok(()) => unreachable!("it sends before it ends"),
+        },
+    }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+pub(crate) struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub(crate) fn new() -> (Arc<Self>, Waker) {
+        let wakes = Arc::<Self>::default();
+        (Arc::clone(&wakes), wakes.into())
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// One poll.
+pub(crate) fn poll<F: Future + Unpin + ?Sized>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    std::pin::Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
 /// A panic that was caught: what it said, and the line of the file that it names.
