@@ -12,6 +12,7 @@ use crate::future::BoxFuture;
 use crate::queue::{Queue, Settings};
 use crate::raw::frame;
 use crate::registry::Registry;
+use crate::sync::IS_MODEL;
 
 /// An event bus: the place where some modules say what happened and others listen.
 ///
@@ -96,6 +97,9 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         let bus = Arc::new(bus);
         let sleeper: Weak<Bus<E>> = Arc::downgrade(&bus);
         bus.settings.clock.wakes(sleeper);
+        if IS_MODEL {
+            bus.queue();
+        }
         Self { bus }
     }
 }

@@ -7,6 +7,9 @@ pub(crate) use std::sync::atomic::Ordering;
 /// A counter in a `static`, where a model checker's atomics can't be. For numbers of which only their uniqueness matters.
 pub(crate) use std::sync::atomic::AtomicU64 as Counter;
 
+/// Whether a model checker is behind the door. It doesn't see what a `OnceLock` orders, and every look at an atomic costs it dear.
+pub(crate) const IS_MODEL: bool = cfg!(loom);
+
 #[cfg(not(loom))]
 mod doors {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
