@@ -368,13 +368,15 @@ impl<E: Send + Sync + 'static> Queue<E> {
             }
         }
         state.room = state.room.saturating_sub(1);
-        if state.incoming.len() == 0 {
-            self.has_come.store(true, Ordering::Relaxed);
-        }
+        let is_first = state.incoming.len() == 0;
         state.push(channel.home, shared, from, topic, entry);
-        if state.is_watched() && state.drainer.is_none() {
-            self.work.notify_one();
-            wake(state);
+        if is_first {
+            self.has_come.store(true, Ordering::Relaxed);
+            // Behind the first one, who sleeps was woken already.
+            if state.is_watched() && state.drainer.is_none() {
+                self.work.notify_one();
+                wake(state);
+            }
         }
         match displaced {
             None => Pushed::Queued,
