@@ -203,16 +203,17 @@ impl<T> Mailbox<T> {
 
     #[cfg(feature = "async")]
     fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Taken<T>>> {
-        let mut waker = Some(cx.waker().clone());
         loop {
             match self.take(&Wait::Never) {
                 Ok(taken) => return Poll::Ready(Some(taken)),
                 Err(Missing::Ever) => return Poll::Ready(None),
                 Err(Missing::Yet) => {}
             }
+            // Only now, and with the lock open: cloning a waker is the user's, and costs more than an event.
+            let waker = cx.waker().clone();
             let mut state = self.state.lock();
             if state.events.is_empty() && !state.is_over {
-                let before = std::mem::replace(&mut state.reader, waker.take());
+                let before = state.reader.replace(waker);
                 drop(state);
                 drop(before);
                 return Poll::Pending;

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
 use crate::topic::{GLOB, Pattern, STAR};
@@ -12,13 +12,13 @@ use crate::topic::{GLOB, Pattern, STAR};
 /// Patterns without a wildcard are found by their whole text; the others are paths in a trie. A node lives as long as a pattern
 /// ends at it or beyond it.
 pub(crate) struct Trie<V> {
+    /// Its hasher is that of the edges' segments too.
     concrete: HashMap<Box<str>, V>,
     /// The first is the root.
     nodes: Vec<Node<V>>,
     free: Vec<u32>,
     /// From a node by a literal segment to another.
     edges: HashTable<Edge>,
-    hasher: DefaultHashBuilder,
     /// Counts walks, for the nodes' `seen`.
     walks: u64,
 }
@@ -61,14 +61,7 @@ impl<V> Node<V> {
 
 impl<V> Trie<V> {
     pub(crate) fn new() -> Self {
-        Self {
-            concrete: HashMap::new(),
-            nodes: Vec::new(),
-            free: Vec::new(),
-            edges: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-            walks: 0,
-        }
+        Self { concrete: HashMap::new(), nodes: Vec::new(), free: Vec::new(), edges: HashTable::new(), walks: 0 }
     }
 
     /// The pattern's value, if it has one.
@@ -100,7 +93,8 @@ impl<V> Trie<V> {
         if pattern.is_concrete() {
             let removed = self.concrete.remove(pattern.as_str());
             if self.concrete.is_empty() {
-                self.concrete = HashMap::new();
+                // With the same hasher: it is that of the edges too.
+                self.concrete = HashMap::with_hasher(self.concrete.hasher().clone());
             }
             return removed;
         }
@@ -152,7 +146,7 @@ impl<V> Trie<V> {
         let (mut here, mut globs) = (SmallVec::<[u32; 16]>::new(), SmallVec::<[u32; 8]>::new());
         self.enter(ROOT, &mut here, &mut globs);
         for segment in segments {
-            let hash = self.hasher.hash_one(segment);
+            let hash = self.concrete.hasher().hash_one(segment);
             let mut next = SmallVec::new();
             let staying = globs.len();
             for at in 0..here.len() + staying {
@@ -193,7 +187,7 @@ impl<V> Trie<V> {
         match segment {
             STAR => self.nodes[node as usize].star,
             GLOB => self.nodes[node as usize].glob,
-            literal => self.literal(node, literal, self.hasher.hash_one(literal)),
+            literal => self.literal(node, literal, self.concrete.hasher().hash_one(literal)),
         }
     }
 
@@ -217,7 +211,12 @@ impl<V> Trie<V> {
             literal => {
                 self.nodes[node as usize].literals += 1;
                 let hash = |edge: &Edge| hash_of_edge(edge.from, edge.hash);
-                let edge = Edge { hash: self.hasher.hash_one(literal), from: node, segment: literal.into(), to: child };
+                let edge = Edge {
+                    hash: self.concrete.hasher().hash_one(literal),
+                    from: node,
+                    segment: literal.into(),
+                    to: child,
+                };
                 self.edges.insert_unique(hash(&edge), edge, hash);
             }
         }
@@ -230,7 +229,7 @@ impl<V> Trie<V> {
             GLOB => self.nodes[parent as usize].glob = None,
             literal => {
                 self.nodes[parent as usize].literals -= 1;
-                let hash = hash_of_edge(parent, self.hasher.hash_one(literal));
+                let hash = hash_of_edge(parent, self.concrete.hasher().hash_one(literal));
                 if let Ok(edge) = self.edges.find_entry(hash, |edge| edge.to == child) {
                     edge.remove();
                 }
