@@ -47,7 +47,12 @@ pub(crate) fn print() {
     }
 
     let wakes = rounds(|| [wake_hearken(), wake_crossbeam()]);
-    row("waking an idle loop, to a crossbeam receiver", wakes.map(|[hearken, crossbeam]| hearken / crossbeam), "x", Nowhere);
+    row(
+        "waking an idle loop, to a crossbeam receiver",
+        wakes.map(|[hearken, crossbeam]| hearken / crossbeam),
+        "x",
+        Nowhere,
+    );
     row("  hearken", wakes.map(|[hearken, _]| hearken), "ns", Nowhere);
 }
 
@@ -101,7 +106,8 @@ fn one_thread() -> [Contender; 5] {
     };
     let bus = bus();
     let heard = AtomicU64::new(0);
-    bus.on(move |event: &Event| heard.store(heard.load(Ordering::Relaxed).wrapping_add(event.0[0]), Ordering::Relaxed)).detach();
+    bus.on(move |event: &Event| heard.store(heard.load(Ordering::Relaxed).wrapping_add(event.0[0]), Ordering::Relaxed))
+        .detach();
     let port: Port<Event> = bus.port();
     let hearken = move || {
         events().for_each(|event| port.defer(event).unwrap());
@@ -146,16 +152,24 @@ fn hearken(producers: u32) -> f64 {
 
 fn crossbeam(producers: u32) -> f64 {
     let (sender, receiver) = crossbeam_channel::unbounded();
-    across(producers, |event| sender.send(event).unwrap(), move |all| {
-        (0..all).for_each(|_| _ = black_box(receiver.recv().unwrap()));
-    })
+    across(
+        producers,
+        |event| sender.send(event).unwrap(),
+        move |all| {
+            (0..all).for_each(|_| _ = black_box(receiver.recv().unwrap()));
+        },
+    )
 }
 
 fn flume(producers: u32) -> f64 {
     let (sender, receiver) = flume::unbounded();
-    across(producers, |event| sender.send(event).unwrap(), move |all| {
-        (0..all).for_each(|_| _ = black_box(receiver.recv().unwrap()));
-    })
+    across(
+        producers,
+        |event| sender.send(event).unwrap(),
+        move |all| {
+            (0..all).for_each(|_| _ = black_box(receiver.recv().unwrap()));
+        },
+    )
 }
 
 const WAKES: u32 = 300;

@@ -7,7 +7,11 @@ mod deferred;
 #[allow(dead_code, reason = "the benchmarks use the rest")]
 mod measure;
 
+mod streams;
+
 fn main() {
     println!("the median of {} rounds (lowest to highest)\n", measure::ROUNDS);
     deferred::print();
+    println!();
+    streams::print();
 }

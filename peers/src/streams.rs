@@ -1,0 +1,190 @@
+//! Events that are awaited: how soon a task wakes, how many come through, and what an emission pays for each stream.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use event_listener::{Event, Listener};
+use futures_executor::block_on;
+use futures_util::StreamExt;
+use hearken::{Emitter, EventStream, Overflow};
+use tokio::sync::broadcast;
+
+use crate::measure::Bar::{AtMost, Nowhere};
+use crate::measure::{nanoseconds, rounds, row};
+
+const TURNS: u32 = 2_000;
+const EVENTS: u32 = 200_000;
+
+#[derive(Clone, Copy)]
+struct Ping(u32);
+#[derive(Clone, Copy)]
+struct Pong(u32);
+
+pub(crate) fn print() {
+    let turns = rounds(|| [ping_pong_hearken(), ping_pong_event_listener(), ping_pong_tokio()]);
+    row("ping-pong of two threads, to event-listener", turns.map(|turns| turns[0] / turns[1]), "x", AtMost(1.2));
+    row("  to tokio broadcast", turns.map(|turns| turns[0] / turns[2]), "x", Nowhere);
+    row("  hearken", turns.map(|turns| turns[0]), "ns", Nowhere);
+
+    let through = rounds(|| [through_hearken(), through_tokio(), through_async_broadcast()]);
+    row("through one stream, to tokio broadcast", through.map(|times| times[0] / times[1]), "x", AtMost(1.0));
+    row("  to async-broadcast", through.map(|times| times[0] / times[2]), "x", Nowhere);
+    row("  hearken", through.map(|times| times[0]), "ns", Nowhere);
+
+    for streams in [1, 10, 100] {
+        let times = rounds(|| [emit_hearken(streams), emit_tokio(streams)]);
+        row(&format!("emit to {streams} streams"), times.map(|[hearken, _]| hearken), "ns", Nowhere);
+        row("  to a send to as many tokio receivers", times.map(|[hearken, tokio]| hearken / tokio), "x", Nowhere);
+    }
+}
+
+/// Nanoseconds each of so many takes.
+fn each(times: u32, act: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    act();
+    nanoseconds(start.elapsed()) / f64::from(times)
+}
+
+/// One thread sends and awaits the answer, which the other awaits and answers.
+fn ping_pong_hearken() -> f64 {
+    let bus = Emitter::new(hearken::panic);
+    let (mut pings, mut pongs) = (bus.stream::<Ping>(), bus.stream::<Pong>());
+    let answering = thread::spawn({
+        let bus = bus.downgrade();
+        move || {
+            while let Some(Ping(turn)) = block_on(pings.next()) {
+                let Some(bus) = bus.upgrade() else { break };
+                bus.emit(&Pong(turn));
+            }
+        }
+    });
+    let time = each(TURNS, || {
+        for turn in 0..TURNS {
+            bus.emit(&Ping(turn));
+            black_box(block_on(pongs.next()));
+        }
+    });
+    drop(bus);
+    answering.join().unwrap();
+    time
+}
+
+/// The same with nothing but the waking.
+fn ping_pong_event_listener() -> f64 {
+    let (ping, pong) = (Arc::new(Event::new()), Arc::new(Event::new()));
+    let first = ping.listen();
+    let answering = thread::spawn({
+        let (ping, pong) = (Arc::clone(&ping), Arc::clone(&pong));
+        move || {
+            let mut next = first;
+            for _ in 0..TURNS {
+                block_on(next);
+                next = ping.listen();
+                pong.notify(1);
+            }
+            next.discard();
+        }
+    });
+    let time = each(TURNS, || {
+        for _ in 0..TURNS {
+            let answer = pong.listen();
+            ping.notify(1);
+            block_on(answer);
+        }
+    });
+    answering.join().unwrap();
+    time
+}
+
+fn ping_pong_tokio() -> f64 {
+    let (ping, mut pings) = broadcast::channel(256);
+    let (pong, mut pongs) = broadcast::channel(256);
+    let answering = thread::spawn(move || {
+        while let Ok(Ping(turn)) = block_on(pings.recv()) {
+            _ = pong.send(Pong(turn));
+        }
+    });
+    let time = each(TURNS, || {
+        for turn in 0..TURNS {
+            _ = ping.send(Ping(turn));
+            black_box(block_on(pongs.recv()).unwrap().0);
+        }
+    });
+    drop(ping);
+    answering.join().unwrap();
+    time
+}
+
+fn stream(bus: &Emitter, capacity: usize) -> EventStream<Ping> {
+    bus.listen().capacity(capacity).overflow(Overflow::DropNewest).stream()
+}
+
+/// One thread sends them all, with room for all; the other takes them.
+fn through_hearken() -> f64 {
+    let bus = Emitter::new(hearken::panic);
+    let mut stream = stream(&bus, EVENTS as usize);
+    let taking = thread::spawn(move || {
+        block_on(async {
+            while let Some(Ping(turn)) = stream.next().await {
+                black_box(turn);
+            }
+        })
+    });
+    each(EVENTS, || {
+        (0..EVENTS).for_each(|turn| _ = bus.emit(&Ping(turn)));
+        drop(bus);
+        taking.join().unwrap();
+    })
+}
+
+fn through_tokio() -> f64 {
+    let (sender, mut receiver) = broadcast::channel(EVENTS as usize);
+    let taking = thread::spawn(move || {
+        block_on(async {
+            while let Ok(Ping(turn)) = receiver.recv().await {
+                black_box(turn);
+            }
+        })
+    });
+    each(EVENTS, || {
+        (0..EVENTS).for_each(|turn| _ = sender.send(Ping(turn)));
+        drop(sender);
+        taking.join().unwrap();
+    })
+}
+
+fn through_async_broadcast() -> f64 {
+    let (sender, mut receiver) = async_broadcast::broadcast(EVENTS as usize);
+    let taking = thread::spawn(move || {
+        block_on(async {
+            while let Ok(Ping(turn)) = receiver.recv().await {
+                black_box(turn);
+            }
+        })
+    });
+    each(EVENTS, || {
+        (0..EVENTS).for_each(|turn| _ = sender.try_broadcast(Ping(turn)));
+        drop(sender);
+        taking.join().unwrap();
+    })
+}
+
+const EMITS: u32 = 2_000;
+
+fn emit_hearken(streams: usize) -> f64 {
+    let bus = Emitter::new(hearken::panic);
+    let streams: Vec<_> = (0..streams).map(|_| stream(&bus, EMITS as usize)).collect();
+    let time = each(EMITS, || (0..EMITS).for_each(|turn| _ = bus.emit(&Ping(turn))));
+    drop(streams);
+    time
+}
+
+fn emit_tokio(streams: usize) -> f64 {
+    let (sender, receiver) = broadcast::channel(EMITS as usize);
+    let receivers: Vec<_> = (1..streams).map(|_| sender.subscribe()).collect();
+    let time = each(EMITS, || (0..EMITS).for_each(|turn| _ = sender.send(Ping(turn))));
+    drop((receiver, receivers));
+    time
+}
