@@ -2,26 +2,18 @@
 #![cfg(feature = "async")]
 #![cfg(not(miri))] // which starts no processes
 
-use std::env;
+#[path = "common/chat.rs"]
+mod chat;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+#[cfg(unix)]
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
 
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The example while it runs.
-struct Chat {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    /// `127.0.0.1:1234`.
-    address: String,
-}
+use chat::{Chat, PATIENCE, connect, head};
 
 struct Ended {
     status: Option<i32>,
@@ -31,45 +23,9 @@ struct Ended {
 }
 
 impl Chat {
-    fn start(arguments: &[&str]) -> Self {
-        let example = example();
-        let mut child = Command::new(&example)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{}: {error}; `cargo build --examples --all-features` makes it", example.display())
-            });
-        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        Self { child, stdout, address: String::new() }
-    }
-
-    /// On a port of its own, once it listens.
-    fn open(arguments: &[&str]) -> Self {
-        let mut chat = Self::start(&[&["--port", "0"], arguments].concat());
-        let mut line = String::new();
-        chat.stdout.read_line(&mut line).expect("text");
-        let address = line.trim_end().strip_prefix("listening on http://");
-        chat.address = address.unwrap_or_else(|| panic!("it printed {line:?}")).to_owned();
-        chat
-    }
-
-    fn connect(&self) -> BufReader<TcpStream> {
-        let stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time");
-        stream.set_nodelay(true).expect("a connection");
-        BufReader::new(stream)
-    }
-
-    fn browser(&self) -> Browser {
-        Browser { connection: self.connect() }
-    }
-
     /// In this room, once the server has let it in.
     fn hear(&self, room: &str) -> Hearing {
-        let mut connection = self.connect();
+        let mut connection = connect(&self.address);
         // In HTTP/1.0 the body is what comes until the end.
         let request = format!("GET /rooms/{room} HTTP/1.0\r\nhost: {}\r\n\r\n", self.address);
         connection.get_mut().write_all(request.as_bytes()).expect("it reads");
@@ -77,7 +33,7 @@ impl Chat {
         assert_eq!(status, 200);
         assert!(headers.iter().any(|header| header == "content-type: text/event-stream"), "{headers:?}");
         let mut hearing = Hearing { connection };
-        assert_eq!(hearing.event(), Some(("joined".into(), String::new())));
+        assert_eq!(hearing.event(), Some(("joined".into(), room.into())));
         hearing
     }
 
@@ -109,52 +65,10 @@ impl Chat {
     }
 }
 
-/// A test that fails leaves no process behind.
-impl Drop for Chat {
-    fn drop(&mut self) {
-        // In vain if it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Ended {
     #[track_caller]
     fn assert_clean(&self) {
         assert_eq!((self.status, &*self.stdout, &*self.stderr), (Some(0), "", ""));
-    }
-}
-
-/// A connection for one request after the other.
-struct Browser {
-    connection: BufReader<TcpStream>,
-}
-
-impl Browser {
-    /// The status and the body.
-    fn request(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let length = body.len();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: chat\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        self.connection.get_mut().write_all(request.as_bytes()).expect("it reads");
-        let (status, headers) = head(&mut self.connection);
-        let length = headers.iter().find_map(|header| header.strip_prefix("content-length: "));
-        let length = length.map_or(0, |length| length.parse().expect("a number"));
-        let mut body = vec![0; length];
-        self.connection.read_exact(&mut body).expect("the whole body");
-        (status, String::from_utf8(body).expect("text"))
-    }
-
-    fn post(&mut self, room: &str, name: &str, text: &str) -> (u16, String) {
-        let body = serde_json::json!({ "name": name, "text": text }).to_string();
-        self.request("POST", &format!("/rooms/{room}"), &body)
-    }
-
-    /// A message that is in order.
-    #[track_caller]
-    fn say(&mut self, room: &str, name: &str, text: &str) {
-        assert_eq!(self.post(room, name, text), (204, String::new()));
     }
 }
 
@@ -166,7 +80,7 @@ struct Hearing {
 impl Hearing {
     /// The next event's name and data. None when they have ended.
     fn event(&mut self) -> Option<(String, String)> {
-        let (mut name, mut data) = (None, String::new());
+        let (mut name, mut data) = (None, None);
         loop {
             let mut line = String::new();
             if self.connection.read_line(&mut line).expect("an event in time") == 0 {
@@ -175,13 +89,13 @@ impl Hearing {
             }
             match line.trim_end_matches('\n').split_once(':') {
                 Some(("event", text)) => name = Some(text.trim_start().to_owned()),
-                Some(("data", text)) => text.trim_start().clone_into(&mut data),
+                Some(("data", text)) => data = Some(text.trim_start().to_owned()),
                 // A comment, which keeps the connection alive.
                 Some(("", _)) => {}
                 Some(other) => panic!("{other:?}"),
                 None => {
                     if let Some(name) = name.take() {
-                        return Some((name, data));
+                        return Some((name, data.expect("browsers skip an event without data")));
                     }
                 }
             }
@@ -202,22 +116,6 @@ fn message(data: &str) -> (String, String) {
     let message: serde_json::Value = serde_json::from_str(data).expect("JSON");
     let part = |name: &str| message[name].as_str().expect("text").to_owned();
     (part("name"), part("text"))
-}
-
-/// The status and the headers, in small letters.
-fn head(connection: &mut impl BufRead) -> (u16, Vec<String>) {
-    let lines = connection.lines().map(|line| line.expect("an answer in time"));
-    let mut lines = lines.take_while(|line| !line.is_empty());
-    let first = lines.next().expect("an answer");
-    let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
-    (status.unwrap_or_else(|| panic!("{first}")), lines.map(|line| line.to_lowercase()).collect())
-}
-
-/// `cargo test` builds the examples too, into a folder beside that of the tests.
-fn example() -> PathBuf {
-    let test = env::current_exe().expect("this test has a path");
-    let profile = test.ancestors().nth(2).expect("target/debug/deps/…");
-    profile.join("examples").join("chat").with_extension(env::consts::EXE_EXTENSION)
 }
 
 fn pair(name: &str, text: &str) -> (String, String) {

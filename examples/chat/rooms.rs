@@ -40,12 +40,12 @@ pub(crate) async fn hear(
     let name = topic(&room);
     let said = bus.try_topic(&name).map_err(no_such_room)?.listen::<Said>().capacity(PATIENCE).stream();
     // A comment now and then shows which browsers are gone.
-    Ok(Sse::new(told(said)).keep_alive(KeepAlive::default()))
+    Ok(Sse::new(told(&room, said)).keep_alive(KeepAlive::default()))
 }
 
 /// What a browser gets: each message, and before one that comes after a gap, how many are missing. It is not asked for more than the
 /// connection takes; then messages wait in the stream, each browser's in its own.
-fn told(said: EventStream<Said>) -> impl Stream<Item = Result<Event, axum::Error>> {
+fn told(room: &str, said: EventStream<Said>) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
     let next = async |(mut said, told): (EventStream<Said>, u64)| {
         let Said(message) = said.next().await?;
         let missed = said.missed();
@@ -53,8 +53,8 @@ fn told(said: EventStream<Said>) -> impl Stream<Item = Result<Event, axum::Error
         let said_now = Event::default().event("said").json_data(&*message);
         Some((stream::iter(gap.into_iter().chain([said_now])), (said, missed)))
     };
-    // The first event tells that the browser is in.
-    let joined = Ok(Event::default().event("joined").data(""));
+    // The first event tells that the browser is in. Browsers skip an event without data, and axum writes none for "".
+    let joined = Ok(Event::default().event("joined").data(room));
     stream::iter([joined]).chain(stream::unfold((said, 0), next).flatten())
 }
 

@@ -135,6 +135,7 @@ impl<L: ?Sized> Backlog<L> {
     }
 }
 
+#[inline]
 fn is_same(text: &str, gone: usize, span: Option<Span>, topic: Topic<'_>) -> bool {
     match (span, topic) {
         (None, None) => true,
