@@ -13,7 +13,7 @@ const ROWS: &[(&str, &[&str])] = &[
         &["discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "topic"],
     ),
     ("data structures that run no user code", &["raw/"]),
-    ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue", "registry"]),
+    ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue/", "registry"]),
     ("delivery, and taking part in it", &["channels", "dispatch", "subscription"]),
     ("listeners around listeners", &["policy/"]),
     ("the second way to tell: later", &["deferred/"]),

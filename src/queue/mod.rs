@@ -4,13 +4,15 @@
 //! event after the other by counting `begun` up, and so does whoever drops an event out of the drain's hands. So an event is either begun or
 //! dropped, and counts as queued until then.
 
+mod claims;
+mod lane;
+mod loops;
+mod timers;
+
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
-use std::panic::Location;
 use std::sync::Arc;
-#[cfg(feature = "async")]
-use std::task::Context;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -20,110 +22,18 @@ use crate::errors::{ErrorChannel, trace_if_outermost};
 use crate::failure::{Cause, Failure};
 use crate::handle::Emitter;
 use crate::overflow::Overflow;
-use crate::raw::backlog::{Backlog, From, Front, Topic};
+use crate::raw::backlog::{Backlog, From, Topic};
 use crate::raw::frame;
-use crate::registry::{Channel, Held};
-use crate::sync::{AtomicBool, AtomicUsize, Condvar, IS_MODEL, Mutex, MutexGuard, Ordering};
+use crate::registry::Channel;
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
-/// What waits: an event, a deferred listener's turn, a timer's firing.
-pub(crate) trait Entry<E>: Send + Sized + 'static {
-    /// The type of event that it is about.
-    type Event: 'static;
+pub(crate) use self::claims::{Claim, Claims, Limit};
+pub(crate) use self::lane::{Entry, Lane, drop_all};
+#[cfg(feature = "async")]
+pub(crate) use self::loops::Next;
+pub(crate) use self::timers::{Alarm, Waiting};
 
-    /// Tells the kinds of entries of one type apart; less than [`KINDS`].
-    const KIND: u32;
-
-    /// Whether it is still to be delivered. If not, nobody misses it.
-    fn is_wanted(&self) -> bool {
-        true
-    }
-
-    /// Delivers it. Whether there was anything to deliver.
-    fn deliver(
-        self,
-        channel: &Channel<Self::Event, E>,
-        held: &mut Held<Self::Event, E>,
-        from: From,
-        topic: Topic<'_>,
-        emitter: &Emitter<E>,
-    ) -> bool;
-}
-
-const KINDS: u32 = 3;
-
-/// Waiting entries of one kind and type.
-struct Entries<V: Entry<E>, E> {
-    channel: Arc<Channel<V::Event, E>>,
-    waiting: VecDeque<V>,
-}
-
-/// The same, of whatever kind and type.
-pub(crate) trait Lane<E>: Send {
-    fn as_any(&mut self) -> &mut dyn Any;
-    fn event(&self) -> &'static str;
-    /// Whether the first entry is still to be delivered.
-    fn is_wanted(&self) -> bool;
-    /// Takes the first entry out, for the caller to drop with the queue unlocked.
-    fn take(&mut self) -> Box<dyn Any + Send>;
-    /// Drops the first entry. How many panics that gave.
-    fn discard(&mut self) -> u64;
-    /// Moves all entries of another lane of the same kind and type behind its own.
-    fn join(&mut self, other: &mut dyn Lane<E>);
-    /// Delivers the first entry, which is claimed, and those behind it as long as they are of the run and can be claimed. Returns the claim that
-    /// ended it, if there was one.
-    fn deliver(&mut self, run: Front<'_>, claims: &mut Claims<'_, E>) -> Option<Claim>;
-}
-
-impl<V: Entry<E>, E: Send + Sync + 'static> Lane<E> for Entries<V, E> {
-    #[inline]
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn event(&self) -> &'static str {
-        self.channel.event
-    }
-
-    fn is_wanted(&self) -> bool {
-        self.waiting.front().is_some_and(V::is_wanted)
-    }
-
-    fn take(&mut self) -> Box<dyn Any + Send> {
-        Box::new(self.waiting.pop_front())
-    }
-
-    fn discard(&mut self) -> u64 {
-        discard(self.waiting.pop_front())
-    }
-
-    fn join(&mut self, other: &mut dyn Lane<E>) {
-        if let Some(other) = other.as_any().downcast_mut::<Self>() {
-            self.waiting.append(&mut other.waiting);
-        }
-    }
-
-    fn deliver(&mut self, mut run: Front<'_>, claims: &mut Claims<'_, E>) -> Option<Claim> {
-        let mut held = Held::nothing();
-        while let Some(entry) = self.waiting.pop_front() {
-            let is_more = run.took();
-            claims.at += 1;
-            claims.delivered +=
-                usize::from(entry.deliver(&self.channel, &mut held, run.from, run.topic, claims.emitter));
-            if !is_more {
-                return None;
-            }
-            match claims.next() {
-                Claim::Event(at) if at == claims.at => {}
-                other => return Some(other),
-            }
-        }
-        None
-    }
-}
-
-fn join<E>(lane: &mut (dyn Lane<E> + 'static), others: &mut (dyn Lane<E> + 'static)) {
-    lane.join(others);
-}
+use self::lane::{Entries, KINDS, join};
 
 /// How a bus was built to queue.
 pub(crate) struct Settings {
@@ -199,37 +109,6 @@ struct State<E> {
     timers_set: u64,
 }
 
-/// A timer that waits.
-pub(crate) trait Alarm<E>: Send {
-    /// Makes the event ready. Runs user code.
-    fn prepare(&mut self, emitter: &Emitter<E>);
-    /// Puts the event, if it is ready, into the queue.
-    fn fire(&mut self, waiting: &mut Waiting<'_, E>);
-    /// Ends it, and reports it if it should have fired once more. Runs user code.
-    fn give_up(self: Box<Self>, emitter: &Emitter<E>);
-    /// When it is due next, if it is due again.
-    fn due_next(&mut self, now: Duration) -> Option<Duration>;
-    /// Where it was set, if it should fire once: then it is missed.
-    fn missed(&self) -> Option<(&'static str, &'static Location<'static>)>;
-    fn is_cancelled(&self) -> bool;
-}
-
-/// The end of the queue, for what may join it whatever its capacity.
-pub(crate) struct Waiting<'a, E>(&'a mut State<E>);
-
-impl<E: Send + Sync + 'static> Waiting<'_, E> {
-    pub(crate) fn push<V: Entry<E>>(
-        &mut self,
-        channel: &Arc<Channel<V::Event, E>>,
-        from: From,
-        topic: Topic<'_>,
-        entry: V,
-    ) {
-        self.0.push(channel.home, || Arc::clone(channel), from, topic, entry);
-        self.0.room = self.0.room.saturating_sub(1);
-    }
-}
-
 /// What came of an attempt to queue something.
 pub(crate) enum Pushed<V, E> {
     Queued,
@@ -281,12 +160,6 @@ impl<E> Queue<E> {
 impl<E> State<E> {
     fn pending(&self, begun: usize) -> usize {
         self.incoming.len() + self.taken.saturating_sub(begun & !BLOCKED)
-    }
-
-    /// Whether somebody else than this thread delivers, or will. A loop that this thread polled last may have to be polled by it again.
-    fn is_served_beside(&self, thread: usize) -> bool {
-        let has_others = self.inside > 0 || self.tasks.iter().any(|(_, other)| *other != thread);
-        has_others && self.drainer != Some(thread)
     }
 
     fn is_watched(&self) -> bool {
@@ -475,35 +348,6 @@ impl<E: Send + Sync + 'static> Queue<E> {
         Some((backlog, claims))
     }
 
-    /// Puts the events of the timers that are due at the queue's end.
-    #[cold]
-    fn fire<'a>(&'a self, mut state: MutexGuard<'a, State<E>>, emitter: &Emitter<E>) -> MutexGuard<'a, State<E>> {
-        let now = self.clock.now();
-        let later = state.timers.split_off(&(now.saturating_add(Duration::from_nanos(1)), 0));
-        let mut due = std::mem::replace(&mut state.timers, later);
-        drop(state);
-        for alarm in due.values_mut() {
-            alarm.prepare(emitter);
-        }
-        let mut over = Vec::new();
-        state = self.state.lock();
-        for ((_, set), mut alarm) in due {
-            if !alarm.is_cancelled() && !state.is_closed {
-                alarm.fire(&mut Waiting(&mut state));
-                if let Some(next) = alarm.due_next(now) {
-                    state.timers.insert((next, set), alarm);
-                    continue;
-                }
-            }
-            over.push(alarm);
-        }
-        drop(state);
-        for alarm in over {
-            alarm.give_up(emitter);
-        }
-        self.state.lock()
-    }
-
     /// Takes out what came meanwhile, for the same drain to go on with; false if nothing came, or if there is more to it.
     pub(crate) fn go_on(&self, backlog: &mut Backlog<dyn Lane<E>>, claims: &mut Claims<'_, E>) -> bool {
         let mut state = self.state.lock();
@@ -517,25 +361,6 @@ impl<E: Send + Sync + 'static> Queue<E> {
         self.begun.fetch_and(BLOCKED, Ordering::Relaxed);
         (claims.at, claims.taken) = (0, state.taken);
         true
-    }
-
-    /// Stays awake for some microseconds. Whether something came: that was cheaper, for both sides, than to sleep and be woken.
-    pub(crate) fn linger(&self) -> bool {
-        const SPINS: u32 = 7;
-        const YIELDS: u32 = 4;
-
-        if IS_MODEL {
-            return false;
-        }
-        // Relaxed: who takes it does so under the lock.
-        let has_come = || self.has_come.load(Ordering::Relaxed);
-        (0..SPINS).any(|step| {
-            (0..1 << step).for_each(|_| std::hint::spin_loop());
-            has_come()
-        }) || (0..YIELDS).any(|_| {
-            std::thread::yield_now();
-            has_come()
-        })
     }
 
     /// Ends a drain: what is left of its backlog goes back. If some of that was dropped meanwhile, it is the caller's to let go of, up to the
@@ -568,22 +393,6 @@ impl<E: Send + Sync + 'static> Queue<E> {
         overdue
     }
 
-    /// A loop begins: until it ends, it is somebody who makes room.
-    pub(crate) fn enter(&self) -> Inside<'_, E> {
-        self.state.lock().inside += 1;
-        Inside { queue: self }
-    }
-
-    /// The same for a loop that is a future.
-    #[cfg(feature = "async")]
-    pub(crate) fn enter_task(&self) -> InsideTask<'_, E> {
-        let mut state = self.state.lock();
-        state.tasks_begun += 1;
-        let number = state.tasks_begun;
-        state.tasks.push((number, frame::thread()));
-        InsideTask { queue: self, number }
-    }
-
     fn leave(&self, state: &mut State<E>) {
         state.inside -= 1;
         self.room.notify_all();
@@ -594,24 +403,6 @@ impl<E: Send + Sync + 'static> Queue<E> {
         let _state = self.state.lock();
         self.begun.fetch_and(!BLOCKED, Ordering::Relaxed);
         self.room.notify_all();
-    }
-
-    /// Sleeps until there is something to deliver. False if there won't be: the queue is closed, or `is_over` says so, and nothing is left.
-    pub(crate) fn wait_for_work(&self, is_over: impl Fn() -> bool) -> bool {
-        let mut state = self.state.lock();
-        loop {
-            let time = match self.next(&state, is_over()) {
-                Next::Deliver => return true,
-                Next::Nothing => return false,
-                Next::Later(time) => time,
-            };
-            state.idle += 1;
-            match time {
-                Some(time) => _ = self.work.wait_for(&mut state, time),
-                None => self.work.wait(&mut state),
-            }
-            state.idle -= 1;
-        }
     }
 
     /// Whether it is this thread that drains.
@@ -628,72 +419,6 @@ impl<E: Send + Sync + 'static> Queue<E> {
         self.work.notify_all();
         wake(state);
     }
-
-    /// What a loop that is a future is to do next. If that is to wait, it is woken for it, but for the time.
-    #[cfg(feature = "async")]
-    pub(crate) fn poll_work(&self, task: &InsideTask<'_, E>, cx: &Context<'_>) -> Next {
-        let waker = cx.waker().clone();
-        let mut state = self.state.lock();
-        if let Some((_, thread)) = state.tasks.iter_mut().find(|(number, _)| *number == task.number) {
-            *thread = frame::thread();
-        }
-        let next = self.next(&state, false);
-        if let Next::Later(_) = next
-            && !state.wakers.iter().any(|other| other.will_wake(&waker))
-        {
-            state.wakers.push(waker);
-        }
-        next
-    }
-
-    fn next(&self, state: &State<E>, is_over: bool) -> Next {
-        let pending = state.pending(self.begun.load(Ordering::Relaxed));
-        let due = state.next_due().map(|due| due.saturating_sub(self.clock.now()));
-        if state.drainer.is_none() && (pending > 0 || due == Some(Duration::ZERO)) {
-            return Next::Deliver;
-        }
-        if pending == 0 && (state.is_closed || is_over) {
-            return Next::Nothing;
-        }
-        // Somebody who drains fires what is due, or wakes this one when done.
-        Next::Later(due.filter(|_| self.clock.is_running() && state.drainer.is_none()))
-    }
-
-    /// Sets a timer. Its name, or the timer itself if the queue is closed.
-    pub(crate) fn set(&self, after: Duration, alarm: Box<dyn Alarm<E>>) -> Result<(Duration, u64), Box<dyn Alarm<E>>> {
-        let mut state = self.state.lock();
-        if state.is_closed {
-            return Err(alarm);
-        }
-        state.timers_set += 1;
-        let name = (self.clock.now().saturating_add(after), state.timers_set);
-        state.timers.insert(name, alarm);
-        if state.is_watched() {
-            self.wake_all(state);
-        }
-        Ok(name)
-    }
-
-    /// Takes out the timer that was set under this name, for the caller to drop.
-    pub(crate) fn take_timer(&self, name: (Duration, u64), repeats: bool) -> Option<Box<dyn Alarm<E>>> {
-        let mut state = self.state.lock();
-        let alarm = state.timers.remove(&name);
-        if alarm.is_some() || !repeats {
-            return alarm;
-        }
-        // It fired and moved on, and kept its number.
-        let name = *state.timers.keys().find(|(_, number)| *number == name.1)?;
-        state.timers.remove(&name)
-    }
-}
-
-/// What a loop is to do next.
-pub(crate) enum Next {
-    Deliver,
-    /// The queue is closed, or the loop is to end, and nothing is left.
-    Nothing,
-    /// To sleep until it is woken, and at most so long.
-    Later(Option<Duration>),
 }
 
 /// Wakes the loops that are futures, with the lock open: what a waker does is the user's.
@@ -712,86 +437,6 @@ enum Room<E> {
 
 /// An event that was dropped for a newer one, and the failure, if it is missed.
 type Oldest<E> = (Box<dyn Any + Send>, Option<Failure<E>>);
-
-/// How far a drain may go.
-#[derive(Clone, Copy)]
-pub(crate) enum Limit {
-    /// Through all that waited when it began.
-    None,
-    /// Until this time comes.
-    Until(Duration),
-    /// So many events.
-    Events(usize),
-}
-
-/// What a drain may take next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Claim {
-    /// The event of this number; those before it are gone.
-    Event(usize),
-    /// None is left.
-    Nothing,
-    /// No more for now.
-    Enough,
-}
-
-/// A drain's way through the events that it took out.
-pub(crate) struct Claims<'a, E> {
-    queue: &'a Queue<E>,
-    pub(crate) emitter: &'a Emitter<E>,
-    /// How many it went through.
-    pub(crate) at: usize,
-    taken: usize,
-    pub(crate) delivered: usize,
-    limit: Limit,
-}
-
-impl<E: Send + Sync + 'static> Claims<'_, E> {
-    #[inline]
-    pub(crate) fn next(&mut self) -> Claim {
-        let is_enough = match self.limit {
-            Limit::None => false,
-            Limit::Until(end) => self.queue.clock.now() >= end,
-            Limit::Events(most) => self.delivered >= most,
-        };
-        if is_enough {
-            return Claim::Enough;
-        }
-        let begun = self.queue.begun.fetch_add(1, Ordering::Relaxed);
-        if begun & BLOCKED != 0 {
-            self.queue.make_room();
-        }
-        let at = begun & !BLOCKED;
-        if at < self.taken { Claim::Event(at) } else { Claim::Nothing }
-    }
-}
-
-/// Somebody who drains, or will.
-pub(crate) struct Inside<'a, E> {
-    queue: &'a Queue<E>,
-}
-
-/// A loop that is a future.
-#[cfg(feature = "async")]
-pub(crate) struct InsideTask<'a, E> {
-    queue: &'a Queue<E>,
-    number: u64,
-}
-
-#[cfg(feature = "async")]
-impl<E> Drop for InsideTask<'_, E> {
-    fn drop(&mut self) {
-        self.queue.state.lock().tasks.retain(|(number, _)| *number != self.number);
-        self.queue.room.notify_all();
-    }
-}
-
-impl<E> Drop for Inside<'_, E> {
-    fn drop(&mut self) {
-        self.queue.state.lock().inside -= 1;
-        self.queue.room.notify_all();
-    }
-}
 
 /// The last handle of the bus has gone: what still waits is lost, and said so at once for all.
 impl<E> Drop for Queue<E> {
@@ -828,24 +473,3 @@ impl<E> Drop for Queue<E> {
 
 /// What a bus that goes with several events in its queue calls them.
 const DEFERRED: &str = "deferred events";
-
-/// Drops all that waits, one after the other, and tells of those that are missed. How many panics that gave.
-pub(crate) fn drop_all<E>(
-    backlog: &mut Backlog<dyn Lane<E>>,
-    mut missed: impl FnMut((&'static str, &'static Location<'static>)),
-) -> u64 {
-    let mut panics = 0;
-    while let Some((lane, mut run)) = backlog.front() {
-        loop {
-            if lane.is_wanted() {
-                missed((lane.event(), run.from.emitted_at));
-            }
-            panics += lane.discard();
-            if !run.took() {
-                break;
-            }
-        }
-        backlog.tidy();
-    }
-    panics
-}
