@@ -117,7 +117,6 @@ impl Drop for Chromium {
 }
 
 #[test]
-#[ignore = "needs chromium and chromedriver, which the gate installs"]
 fn the_page_shows_what_another_client_sent_as_it_was_written() {
     let chat = Chat::open(&[]);
     let chromium = Chromium::start();
