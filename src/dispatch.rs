@@ -2,8 +2,6 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::slice;
-use std::sync::Arc;
 
 #[cfg(feature = "async")]
 use crate::context::Started;
@@ -20,8 +18,8 @@ use crate::listener::{Admit, Postponed, Reply, Spend};
 use crate::raw::backlog::From;
 use crate::raw::frame;
 use crate::raw::gate::Gate;
-use crate::raw::roll::{Chunk, Chunks, Entry};
-use crate::registry::{Channel, Held, ListenerRef, Name, Snapshot, broad_event};
+use crate::raw::roll::{Entries, Entry, List};
+use crate::registry::{Channel, Held, ListenerRef, Name, Narrowed, Snapshot, broad_event};
 
 /// Delivers the event now: what `emit` promises. `channel`, if the caller has it at hand.
 #[inline]
@@ -176,22 +174,29 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
     let text = topic.map(|topic| topic.text);
     let scene = Scene { emitter, event: type_name::<T>(), topic: text, emitted_at: from.emitted_at, place, timing };
     let mut delivery = Delivery::new(event, &scene);
-    let only = match narrowed {
-        _ if !any.is_empty() => None,
-        None => Some(own),
-        Some(narrowed) if own.is_empty() && narrowed.any.is_none() => Some(&narrowed.own),
-        Some(_) => None,
-    };
-    if let Some(only) = only {
-        delivery.run(|done| Entries::behind(only, done).map(Turn::Own));
+    if let Some(only) = only_list(snapshot, narrowed) {
+        delivery.run(|done| only.behind(done).map(Turn::Own));
     } else {
-        let narrowed_any = narrowed.and_then(|narrowed| narrowed.any.as_deref());
-        delivery.run_in_order([Some(own), narrowed.map(|narrowed| &narrowed.own)], [Some(any), narrowed_any]);
+        delivery.run_in_order(List::Chunks(own), List::Chunks(any), narrowed);
     }
     if delivery.heard == 0 && !unheard.is_empty() && delivery.deferred == 0 && !is_failure::<T, E>() {
-        delivery.run_in_order([None; 2], [Some(unheard), None]);
+        delivery.run_in_order(List::default(), List::Chunks(unheard), None);
     }
     delivery.report()
+}
+
+/// All that an emission may call, if that is one list, as it mostly is.
+#[inline]
+fn only_list<'a, T, E>(
+    snapshot: &'a Snapshot<T, E>,
+    narrowed: Option<&'a Narrowed<T, E>>,
+) -> Option<List<'a, ListenerRef<T, E>>> {
+    match narrowed {
+        _ if !snapshot.any.is_empty() => None,
+        None => Some(List::Chunks(&snapshot.own)),
+        Some(narrowed) if snapshot.own.is_empty() && narrowed.any().is_none() => Some(narrowed.own()),
+        Some(_) => None,
+    }
 }
 
 /// One emission on its way through its listeners.
@@ -209,9 +214,6 @@ struct Delivery<'a, T, E> {
     /// Whether it is being asked, not called.
     is_asking: bool,
 }
-
-/// A part of a snapshot.
-type List<'a, T, E> = &'a Chunks<ListenerRef<T, E>>;
 
 /// Whose turn it is: a listener of the event's type, or of every type.
 enum Turn<'a, T, E> {
@@ -260,10 +262,16 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
 
     /// The same through several lists. Apart, because the usual way is through one, and fast.
     #[inline(never)]
-    fn run_in_order(&mut self, own: [Option<List<'a, T, E>>; 2], any: [Option<List<'a, dyn Any, E>>; 2]) {
-        self.run(|done| InOrder {
-            own: own.map(|chunks| Entries::of(chunks, done)),
-            any: any.map(|chunks| Entries::of(chunks, done)),
+    fn run_in_order(
+        &mut self,
+        own: List<'a, ListenerRef<T, E>>,
+        any: List<'a, ListenerRef<dyn Any, E>>,
+        narrowed: Option<&'a Narrowed<T, E>>,
+    ) {
+        self.run(|done| {
+            let own = [own, narrowed.map(Narrowed::own).unwrap_or_default()];
+            let any = [any, narrowed.and_then(Narrowed::any).map(|any| List::Chunks(any)).unwrap_or_default()];
+            InOrder { own: own.map(|list| list.behind(done)), any: any.map(|list| list.behind(done)) }
         });
     }
 
@@ -483,58 +491,6 @@ impl<T, E> Clone for Turn<'_, T, E> {
 }
 
 impl<T, E> Copy for Turn<'_, T, E> {}
-
-/// The entries of a snapshot's chunks, one after the other.
-struct Entries<'a, V> {
-    chunks: slice::Iter<'a, Arc<Chunk<V>>>,
-    entries: slice::Iter<'a, Entry<V>>,
-}
-
-impl<'a, V> Entries<'a, V> {
-    fn of(chunks: Option<&'a Chunks<V>>, done: Option<Key>) -> Self {
-        chunks.map_or(Self { chunks: [].iter(), entries: [].iter() }, |chunks| Self::behind(chunks, done))
-    }
-
-    /// All of them, or those behind the one that is done.
-    #[inline]
-    fn behind(chunks: &'a Chunks<V>, done: Option<Key>) -> Self {
-        match done {
-            None => Self { chunks: chunks.iter(), entries: [].iter() },
-            Some(done) => Self::rest(chunks, done),
-        }
-    }
-
-    #[cold]
-    fn rest(chunks: &'a Chunks<V>, done: Key) -> Self {
-        let is_done = |entry: &Entry<V>| entry.key() <= done;
-        let rest = &chunks[chunks.partition_point(|chunk| chunk.last().is_none_or(is_done))..];
-        let Some((first, rest)) = rest.split_first() else { return Self { chunks: [].iter(), entries: [].iter() } };
-        Self { chunks: rest.iter(), entries: first[first.partition_point(is_done)..].iter() }
-    }
-
-    fn peek(&mut self) -> Option<&'a Entry<V>> {
-        loop {
-            if let Some(entry) = self.entries.as_slice().first() {
-                return Some(entry);
-            }
-            self.entries = self.chunks.next()?.iter();
-        }
-    }
-}
-
-impl<'a, V> Iterator for Entries<'a, V> {
-    type Item = &'a Entry<V>;
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a Entry<V>> {
-        loop {
-            if let Some(entry) = self.entries.next() {
-                return Some(entry);
-            }
-            self.entries = self.chunks.next()?.iter();
-        }
-    }
-}
 
 /// The listeners of a type and those of every type, narrowed or not, in their one order.
 struct InOrder<'a, T, E> {

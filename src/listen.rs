@@ -35,7 +35,7 @@ use crate::policy::silent::Silent;
 use crate::policy::times::Times;
 use crate::policy::weak::Owned;
 use crate::port::Port;
-use crate::raw::roll::Chunks;
+use crate::raw::roll::List;
 use crate::record::Recorder;
 use crate::registry::{ANY, ListenerRef, Name};
 use crate::subscription::Subscription;
@@ -404,16 +404,15 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
             let word = listener.gate().word();
             !word.is_off() && !word.is_paused() && !word.is_silent() && listener.is_present()
         };
-        let count = |chunks: &Chunks<ListenerRef<T, E>>| {
-            chunks.iter().flat_map(|chunk| chunk.iter()).filter(|entry| would_hear(&entry.value)).count()
-        };
+        let count =
+            |list: List<'_, ListenerRef<T, E>>| list.behind(None).filter(|entry| would_hear(&entry.value)).count();
         match self.topic {
             None if !self.patterns.is_empty() => channel.count_on(&self.patterns, would_hear),
-            None => count(&channel.snapshot(&bus.registry).own),
+            None => count(List::Chunks(&channel.snapshot(&bus.registry).own)),
             Some(topic) => {
                 let loaded = channel.snapshot(&bus.registry);
                 let (newer, narrowed) = channel.resolve(&bus.registry, topic, &loaded);
-                count(&newer.unwrap_or(loaded).own) + count(&narrowed.own)
+                count(List::Chunks(&newer.unwrap_or(loaded).own)) + count(narrowed.own())
             }
         }
     }

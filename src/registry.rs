@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::id::{Key, ListenerId};
 use crate::listener::Listener;
-use crate::raw::roll::{Chunk, Chunks, Entry, Mark, Roll};
+use crate::raw::roll::{Chunk, Chunks, Entry, List, Mark, Roll};
 use crate::raw::sights::Sights;
 use crate::raw::snapshot::{Cell, Loaded};
 use crate::raw::table::Table;
@@ -75,15 +75,55 @@ pub(crate) struct Snapshot<T: ?Sized, E> {
 type Topics<T, E> = Table<Arc<str>, Narrowed<T, E>>;
 
 /// Who narrowed themselves to patterns that match one topic.
-pub(crate) struct Narrowed<T: ?Sized, E> {
-    pub(crate) own: Chunks<ListenerRef<T, E>>,
-    /// None if there are none: it is seldom, and the list of all topics is shorter for it.
-    pub(crate) any: Option<Box<Chunks<ListenerRef<dyn Any, E>>>>,
+pub(crate) enum Narrowed<T: ?Sized, E> {
+    /// One listener of the type, as most topics have: here, and not two looks at memory away.
+    One(Entry<ListenerRef<T, E>>),
+    /// None for nobody at all.
+    Others(Option<Box<Lists<T, E>>>),
+}
+
+pub(crate) struct Lists<T: ?Sized, E> {
+    own: Chunks<ListenerRef<T, E>>,
+    any: Chunks<ListenerRef<dyn Any, E>>,
+}
+
+impl<T: ?Sized, E> Narrowed<T, E> {
+    fn new(own: Chunks<ListenerRef<T, E>>, any: Chunks<ListenerRef<dyn Any, E>>) -> Self {
+        match &own[..] {
+            [] if any.is_empty() => Self::Others(None),
+            [chunk] if any.is_empty() && chunk.len() == 1 => Self::One(chunk[0].clone()),
+            _ => Self::Others(Some(Box::new(Lists { own, any }))),
+        }
+    }
+
+    /// Those of the type.
+    #[inline]
+    pub(crate) fn own(&self) -> List<'_, ListenerRef<T, E>> {
+        match self {
+            Self::One(entry) => List::Single(entry),
+            Self::Others(lists) => lists.as_ref().map_or_else(List::default, |lists| List::Chunks(&lists.own)),
+        }
+    }
+
+    /// Those of every type.
+    #[inline]
+    pub(crate) fn any(&self) -> Option<&Chunks<ListenerRef<dyn Any, E>>> {
+        match self {
+            Self::Others(Some(lists)) if !lists.any.is_empty() => Some(&lists.any),
+            _ => None,
+        }
+    }
 }
 
 impl<T: ?Sized, E> Clone for Narrowed<T, E> {
     fn clone(&self) -> Self {
-        Self { own: self.own.clone(), any: self.any.clone() }
+        match self {
+            Self::One(entry) => Self::One(entry.clone()),
+            Self::Others(lists) => {
+                let copy = |lists: &Lists<T, E>| Box::new(Lists { own: lists.own.clone(), any: lists.any.clone() });
+                Self::Others(lists.as_deref().map(copy))
+            }
+        }
     }
 }
 
@@ -300,7 +340,7 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         let snapshot = newer.as_deref().unwrap_or(current);
         let own = book.narrowed_to(topic.text, registry.separator);
         let any = snapshot.is_any_narrow.then(|| registry.any.book.lock().narrowed_to(topic.text, registry.separator));
-        let narrowed = Narrowed { own, any: any.filter(|any| !any.is_empty()).map(Box::new) };
+        let narrowed = Narrowed::new(own, any.unwrap_or_default());
         let mut _stale = None;
         if let Some(topics) = &snapshot.topics
             && book.sights.is_second(topic.hash)

@@ -324,48 +324,42 @@ fn check(text: &str, separator: char, kind: Kind) -> Result<(), TopicError> {
     Err(TopicError { text: text[..end].into(), separator, kind, at: at.min(end), flaw })
 }
 
-/// Whether a text is a topic of plain ASCII, and so without a flaw, given a separator that can separate: eight bytes a step, where
+/// Whether a text is a topic of plain ASCII, and so without a flaw, given a separator that can separate: sixteen bytes a step, where
 /// the usual way decodes each character.
 #[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "a loop without branches is one instruction for all sixteen bytes")]
 fn is_plain_topic(text: &str, separator: char) -> bool {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
+    const STEP: usize = 16;
 
-    let bytes = text.as_bytes();
-    let (Ok(separator), Some(last)) = (u8::try_from(separator), bytes.last()) else { return false };
-    if !separator.is_ascii() || *last == separator || bytes.len() > MAX_BYTES {
+    let (bytes, mut padded) = (text.as_bytes(), [b'a'; STEP + 1]);
+    let (&[first, ..], &[.., last], Ok(separator)) = (bytes, bytes, u8::try_from(separator)) else { return false };
+    let is_wrong = |byte: u8| (byte.wrapping_sub(b'!') > b'~' - b'!') | (byte == b'*');
+    if first == separator || last == separator || is_wrong(last) || !separator.is_ascii() || bytes.len() > MAX_BYTES {
         return false;
     }
-    // Of a word of ASCII, a sum has the high bits of the bytes that are large enough. Other bytes have the sum with `ONES` find them; what
-    // else comes of them doesn't matter.
-    let at_least = |word: u64, least: u64| word.wrapping_add(ONES * (0x80 - least));
-    let (mut right, mut wrong, mut separators) = (HIGH, 0, 0);
-    // The text begins like a segment behind a separator: with no other.
-    let mut separator_before = HIGH >> 56;
-    let mut look = |word: u64| {
-        right &= at_least(word, 0x21); // no space, no control character
-        wrong |= at_least(word, 0x7f); // DEL, or no ASCII
-        right &= at_least(word ^ (ONES * u64::from(b'*')), 1);
-        let found = !at_least(word ^ (ONES * u64::from(separator)), 1) & HIGH;
-        wrong |= found & (found << 8 | separator_before);
-        separator_before = found >> 56;
-        // Each byte counts the separators in its place: one for eight bytes of text.
-        separators += found >> 7;
+    // More segments than there may be take more bytes than this, or an empty one, which is found below.
+    if bytes.len() > 2 * MAX_SEGMENTS && bytes.split(|&byte| byte == separator).count() > MAX_SEGMENTS {
+        return false;
+    }
+    let bytes = if bytes.len() > STEP {
+        bytes
+    } else {
+        padded[..bytes.len()].copy_from_slice(bytes);
+        &padded
     };
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        look(u64::from_le_bytes(*word));
+    // Each byte with the next one. The last step goes back, so that it ends with them.
+    let (mut at, mut wrong) = (0, [false; STEP]);
+    while let (Some(these), Some(next)) = (bytes[at..].first_chunk::<STEP>(), bytes[at + 1..].first_chunk::<STEP>()) {
+        for n in 0..STEP {
+            wrong[n] |= is_wrong(these[n]) | (these[n] == separator) & (next[n] == separator);
+        }
+        let end = bytes.len() - 1 - STEP;
+        if at == end {
+            break;
+        }
+        at = (at + STEP).min(end);
     }
-    if !rest.is_empty() {
-        // The last eight bytes hold the rest at their end; what it moves down is filled up with what is fine.
-        let last = match bytes.last_chunk::<8>() {
-            Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
-            None => rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-        };
-        look(last | (ONES * u64::from(b'a')) << (8 * rest.len()));
-    }
-    let separators = separators.wrapping_mul(ONES) >> 56;
-    right & HIGH == HIGH && wrong & HIGH == 0 && separators < MAX_SEGMENTS as u64
+    wrong == [false; STEP]
 }
 
 fn find_flaw(text: &str, separator: char, kind: Kind) -> Result<(), (usize, Flaw)> {

@@ -1,6 +1,7 @@
 //! The listeners of one kind, in order.
 
 use std::num::NonZeroU64;
+use std::slice;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -58,6 +59,18 @@ impl<V> Entry<V> {
     pub(crate) fn key(&self) -> Key {
         self.mark.key()
     }
+}
+
+/// A list to be gone through.
+pub(crate) enum List<'a, V> {
+    Chunks(&'a [Arc<Chunk<V>>]),
+    Single(&'a Entry<V>),
+}
+
+/// The entries of a list, one after the other.
+pub(crate) struct Entries<'a, V> {
+    chunks: slice::Iter<'a, Arc<Chunk<V>>>,
+    entries: slice::Iter<'a, Entry<V>>,
 }
 
 const CHUNK: usize = 64;
@@ -162,6 +175,69 @@ impl<V: Clone> Roll<V> {
     pub(crate) fn clear(&mut self) -> Chunks<V> {
         self.len = 0;
         std::mem::take(&mut self.chunks).into_iter().map(|(_, chunk)| chunk).collect()
+    }
+}
+
+impl<V> Clone for List<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for List<'_, V> {}
+
+impl<V> Default for List<'_, V> {
+    fn default() -> Self {
+        Self::Chunks(&[])
+    }
+}
+
+impl<'a, V> List<'a, V> {
+    /// All of them, or those behind the one that is done.
+    #[inline]
+    pub(crate) fn behind(self, done: Option<Key>) -> Entries<'a, V> {
+        let (chunks, entries): (&[_], &[_]) = match (self, done) {
+            (Self::Chunks(chunks), None) => (chunks, &[]),
+            (Self::Single(entry), None) => (&[], slice::from_ref(entry)),
+            (_, Some(done)) => self.rest(done),
+        };
+        Entries { chunks: chunks.iter(), entries: entries.iter() }
+    }
+
+    #[cold]
+    fn rest(self, done: Key) -> (&'a [Arc<Chunk<V>>], &'a [Entry<V>]) {
+        let is_done = |entry: &Entry<V>| entry.key() <= done;
+        let (chunks, entries): (_, &[_]) = match self {
+            Self::Chunks(chunks) => (&chunks[chunks.partition_point(|chunk| chunk.last().is_none_or(is_done))..], &[]),
+            Self::Single(entry) => (Default::default(), slice::from_ref(entry)),
+        };
+        let (entries, chunks) = chunks.split_first().map_or((entries, chunks), |(first, rest)| (&first[..], rest));
+        (chunks, &entries[entries.partition_point(is_done)..])
+    }
+}
+
+impl<'a, V> Entries<'a, V> {
+    pub(crate) fn peek(&mut self) -> Option<&'a Entry<V>> {
+        loop {
+            if let Some(entry) = self.entries.as_slice().first() {
+                return Some(entry);
+            }
+            self.entries = self.chunks.next()?.iter();
+        }
+    }
+}
+
+impl<'a, V> Iterator for Entries<'a, V> {
+    type Item = &'a Entry<V>;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a Entry<V>> {
+        loop {
+            if let Some(entry) = self.entries.next() {
+                return Some(entry);
+            }
+            self.entries = self.chunks.next()?.iter();
+        }
     }
 }
 

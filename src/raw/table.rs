@@ -15,7 +15,10 @@ pub(crate) struct Table<K, V> {
 }
 
 type Buckets<K, V> = Box<[Bucket<K, V>]>;
-type Bucket<K, V> = OnceLock<(u64, K, V)>;
+
+/// Begins a cache line, so that a look at a small one is a look at one line.
+#[repr(align(64))]
+struct Bucket<K, V>(OnceLock<(u64, K, V)>);
 
 const FIRST: usize = 8;
 /// A power of two, for the look-up's sake.
@@ -39,7 +42,7 @@ impl<K: Clone, V: Clone> Table<K, V> {
     pub(crate) fn get(&self, hash: u64, is_it: impl Fn(&K) -> bool) -> Option<&V> {
         // Acquire, for what the one who made the generation wrote into it.
         let buckets = self.generations[self.latest.load(Ordering::Acquire) % GENERATIONS].get()?;
-        probe(buckets, hash, is_it)?.get().map(|(_, _, value)| value)
+        probe(buckets, hash, is_it)?.0.get().map(|(_, _, value)| value)
     }
 
     /// Adds a key that isn't there. Only one thread at a time may be here.
@@ -51,8 +54,8 @@ impl<K: Clone, V: Clone> Table<K, V> {
         let wanted =
             (latest..GENERATIONS).find(has_room).unwrap_or_else(|| unreachable!("the table is larger than any need"));
         let buckets = self.generations[wanted].get_or_init(|| {
-            let buckets: Buckets<K, V> = (0..size(wanted)).map(|_| OnceLock::new()).collect();
-            let old = self.generations[latest].get().into_iter().flatten().filter_map(OnceLock::get);
+            let buckets: Buckets<K, V> = (0..size(wanted)).map(|_| Bucket(OnceLock::new())).collect();
+            let old = self.generations[latest].get().into_iter().flatten().filter_map(|bucket| bucket.0.get());
             for (hash, key, value) in old {
                 place(&buckets, *hash, key.clone(), value.clone());
             }
@@ -75,7 +78,7 @@ fn probe<K, V>(buckets: &[Bucket<K, V>], hash: u64, is_it: impl Fn(&K) -> bool) 
     let mut at = hash as usize;
     loop {
         let bucket = buckets.get(at & (buckets.len().wrapping_sub(1)))?;
-        match bucket.get() {
+        match bucket.0.get() {
             Some((other, key, _)) if *other != hash || !is_it(key) => at = at.wrapping_add(1),
             _ => return Some(bucket),
         }
@@ -84,7 +87,7 @@ fn probe<K, V>(buckets: &[Bucket<K, V>], hash: u64, is_it: impl Fn(&K) -> bool) 
 
 fn place<K, V>(buckets: &[Bucket<K, V>], hash: u64, key: K, value: V) {
     if let Some(bucket) = probe(buckets, hash, |_| false) {
-        bucket.get_or_init(|| (hash, key, value));
+        bucket.0.get_or_init(|| (hash, key, value));
     }
 }
 

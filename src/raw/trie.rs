@@ -141,26 +141,26 @@ impl<V> Trie<V> {
         }
         self.walks += 1;
         let mut steps = 1;
-        // Where the segments so far lead to: nodes that one more segment leaves, and `**` nodes, which stay for good. A node is entered
-        // once a segment at most, because one way leads to it from its only parent; a `**` node once a walk.
-        let (mut here, mut globs) = (SmallVec::<[u32; 16]>::new(), SmallVec::<[u32; 8]>::new());
-        self.enter(ROOT, &mut here, &mut globs);
+        // Where the segments so far lead to: nodes that one more segment leaves, the last so many of those entered, and `**` nodes, which
+        // stay for good. A node is entered once a segment at most, because one way leads to it from its only parent; a `**` node once a walk.
+        let (mut entered, mut globs) = (SmallVec::<[u32; 32]>::new(), SmallVec::<[u32; 8]>::new());
+        let mut here = 0;
+        self.enter(ROOT, &mut entered, &mut globs);
         for segment in segments {
             let hash = self.concrete.hasher().hash_one(segment);
-            let mut next = SmallVec::new();
-            let staying = globs.len();
-            for at in 0..here.len() + staying {
-                let node = if at < here.len() { here[at] } else { globs[at - here.len()] };
+            let (leaving, staying) = (entered.len(), globs.len());
+            for at in here..leaving + staying {
+                let node = if at < leaving { entered[at] } else { globs[at - leaving] };
                 steps += 1;
                 let has_literals = self.nodes[node as usize].literals != 0;
                 let literal = if has_literals { self.literal(node, segment, hash) } else { None };
                 for child in [literal, self.nodes[node as usize].star].into_iter().flatten() {
-                    self.enter(child, &mut next, &mut globs);
+                    self.enter(child, &mut entered, &mut globs);
                 }
             }
-            here = next;
+            here = leaving;
         }
-        for &node in here.iter().chain(&globs) {
+        for &node in entered[here..].iter().chain(&globs) {
             if let Some(value) = &self.nodes[node as usize].value {
                 visit(value);
             }
@@ -169,8 +169,8 @@ impl<V> Trie<V> {
     }
 
     /// Enters a node, and with it the `**` behind it, which may match nothing.
-    fn enter(&mut self, node: u32, here: &mut SmallVec<[u32; 16]>, globs: &mut SmallVec<[u32; 8]>) {
-        here.push(node);
+    fn enter(&mut self, node: u32, entered: &mut SmallVec<[u32; 32]>, globs: &mut SmallVec<[u32; 8]>) {
+        entered.push(node);
         let mut glob = self.nodes[node as usize].glob;
         while let Some(node) = glob {
             let walks = self.walks;
