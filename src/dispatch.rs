@@ -114,9 +114,10 @@ fn too_deep<E: Send + Sync + 'static>(
     report(emitter, Failure::new(event, topic, None, emitted_at, cause));
 }
 
-/// Calls one listener, which put an event off until now. Whether it was called.
+/// Calls one listener, which put an event off until now. Whether it was called, or tapped.
 pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
+    snapshot: &Snapshot<T, E>,
     turn: &Entry<ListenerRef<T, E>>,
     topic: Option<&str>,
     event: &T,
@@ -134,6 +135,10 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     let scene =
         Scene { emitter, event: type_name::<T>(), topic, emitted_at: from.emitted_at, place, timing: Timing::Turn };
     let mut delivery = Delivery::new(event, &scene);
+    if snapshot.is_tapped {
+        delivery.run_in_order([Some(&snapshot.own), None], [None; 2]);
+        return true;
+    }
     delivery.run(|done| done.is_none().then_some(Turn::Own(turn)).into_iter());
     delivery.heard > 0
 }

@@ -43,6 +43,9 @@ struct Book<T: ?Sized, E> {
     /// Who narrowed themselves to patterns, and the same by each of these.
     narrow: Roll<ListenerRef<T, E>>,
     by_pattern: Trie<Roll<ListenerRef<T, E>>>,
+    /// A test's, on no roll, so that no `off` finds them. While a type has any, its events go to them alone. Those of unheard events come
+    /// before the listeners. In the order of their keys.
+    taps: Option<Arc<Chunk<ListenerRef<T, E>>>>,
     /// The address of the snapshot in the cell; 0 if there is none.
     published: usize,
     /// The topics that were resolved lately.
@@ -70,6 +73,8 @@ pub(crate) struct Snapshot<T: ?Sized, E> {
     topics: Option<Box<Topics<T, E>>>,
     /// Whether one of them is a listener of every type.
     is_any_narrow: bool,
+    /// Whether nobody is listed but taps.
+    pub(crate) is_tapped: bool,
 }
 
 type Topics<T, E> = Table<Arc<str>, Narrowed<T, E>>;
@@ -122,6 +127,7 @@ impl<T: ?Sized, E> Book<T, E> {
             wide: Roll::new(),
             narrow: Roll::new(),
             by_pattern: Trie::new(),
+            taps: None,
             published: 0,
             sights: Sights::new(),
             crowd,
@@ -146,7 +152,7 @@ impl<T: ?Sized, E> Book<T, E> {
         if let Some(removed) = self.wide.remove(key) {
             return Some(removed);
         }
-        let removed = self.narrow.remove(key)?;
+        let Some(removed) = self.narrow.remove(key) else { return self.untap(key) };
         for pattern in removed.about().topics() {
             if let Some(roll) = self.by_pattern.get_mut(pattern) {
                 roll.remove(key);
@@ -189,6 +195,18 @@ impl<T: ?Sized, E> Book<T, E> {
     fn is_narrow(&self) -> bool {
         self.narrow.len() != 0
     }
+
+    fn tap(&mut self, entry: Entry<ListenerRef<T, E>>) {
+        Arc::make_mut(self.taps.get_or_insert_default()).push(entry);
+    }
+
+    fn untap(&mut self, key: Key) -> Option<ListenerRef<T, E>> {
+        let taps = Arc::make_mut(self.taps.as_mut()?);
+        let at = taps.iter().position(|entry| entry.key() == key)?;
+        let removed = taps.remove(at).value;
+        self.taps.take_if(|taps| taps.is_empty());
+        Some(removed)
+    }
 }
 
 impl<T: ?Sized, E> Channel<T, E> {
@@ -214,6 +232,17 @@ impl<T: ?Sized, E> Channel<T, E> {
         if let Some(crowd) = crowd {
             self.suspect_a_leak(&crowd);
         }
+        ListenerId::new(self.home, key)
+    }
+
+    /// Adds a tap. It comes before everybody else, and goes by [`AnyChannel::remove`].
+    pub(crate) fn tap(&self, value: ListenerRef<T, E>) -> ListenerId {
+        let noted = value.gate().word().plain();
+        let (key, _stale) = self.change(|book| {
+            let key = Key::next(i32::MAX);
+            book.tap(Entry { mark: Mark::new(key, noted), value });
+            key
+        });
         ListenerId::new(self.home, key)
     }
 
@@ -277,17 +306,32 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         if let Some(snapshot) = self.snapshot.load() {
             return snapshot;
         }
+        if let Some(taps) = &book.taps {
+            let own = Chunks::from_iter([Arc::clone(taps)]);
+            let (any, unheard) = (Chunks::new(), Chunks::new());
+            let tapped = Snapshot { own, any, unheard, topics: None, is_any_narrow: false, is_tapped: true };
+            return self.put(book, tapped);
+        }
         // Under this lock: who changes the listeners of every type invalidates afterwards, and waits here.
         let (any, is_any_narrow) = {
             let any = registry.any.book.lock();
             (any.wide.chunks(), any.is_narrow())
         };
-        let unheard = registry.unheard.book.lock().wide.chunks();
+        let unheard = {
+            let unheard = registry.unheard.book.lock();
+            unheard.taps.iter().cloned().chain(unheard.wide.chunks()).collect()
+        };
         let topics = (book.is_narrow() || is_any_narrow).then(|| Box::new(Table::new()));
         if topics.is_none() {
             book.sights = Sights::new();
         }
-        let snapshot = self.snapshot.fill(Snapshot { own: book.wide.chunks(), any, unheard, topics, is_any_narrow });
+        let own = book.wide.chunks();
+        self.put(book, Snapshot { own, any, unheard, topics, is_any_narrow, is_tapped: false })
+    }
+
+    /// Puts a snapshot into the empty cell.
+    fn put(&self, book: &mut Book<T, E>, snapshot: Snapshot<T, E>) -> Loaded<Snapshot<T, E>> {
+        let snapshot = self.snapshot.fill(snapshot);
         book.published = snapshot.address();
         snapshot
     }
@@ -298,6 +342,9 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         let mut book = self.book.lock();
         let newer = (book.published != current.address()).then(|| self.publish(&mut book, registry));
         let snapshot = newer.as_deref().unwrap_or(current);
+        if snapshot.is_tapped {
+            return (newer, Narrowed { own: Chunks::new(), any: None });
+        }
         let own = book.narrowed_to(topic.text, registry.separator);
         let any = snapshot.is_any_narrow.then(|| registry.any.book.lock().narrowed_to(topic.text, registry.separator));
         let narrowed = Narrowed { own, any: any.filter(|any| !any.is_empty()).map(Box::new) };
@@ -445,9 +492,17 @@ impl<E: Send + Sync + 'static> Registry<E> {
     }
 
     /// Adds a listener of every type to the channel of this number.
-    pub(crate) fn insert_broad(&self, home: u32, listener: ListenerRef<dyn Any, E>) -> ListenerId {
+    pub(crate) fn insert_broad(&self, home: u32, priority: i32, listener: ListenerRef<dyn Any, E>) -> ListenerId {
         self.has_broad.store(true, Ordering::Relaxed);
-        let id = if home == ANY { &self.any } else { &self.unheard }.insert(0, listener);
+        let id = if home == ANY { &self.any } else { &self.unheard }.insert(priority, listener);
+        self.invalidate();
+        id
+    }
+
+    /// Adds a tap that hears what nobody hears.
+    pub(crate) fn tap_unheard(&self, tap: ListenerRef<dyn Any, E>) -> ListenerId {
+        self.has_broad.store(true, Ordering::Relaxed);
+        let id = self.unheard.tap(tap);
         self.invalidate();
         id
     }

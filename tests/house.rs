@@ -19,8 +19,8 @@ const ROWS: &[(&str, &[&str])] = &[
     ("the second way to tell: later", &["deferred/"]),
     ("what is kept for who takes it later", &["envelope", "mailbox"]),
     ("the same for async code", &["futures/"]),
-    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record"]),
-    ("the front", &["emitter"]),
+    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record/"]),
+    ("the front, and the guides", &["emitter", "guide"]),
 ];
 
 /// It declares the modules and re-exports what is public, so it knows them all, and nobody imports through it.
