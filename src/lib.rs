@@ -59,8 +59,8 @@ pub use listen::{Listen, TopicRef, TopicsRef};
 pub use overflow::{DeferError, Overflow};
 pub use port::Port;
 pub use record::emitted::Emitted;
-#[doc(hidden)]
-pub use record::emitted::Step;
 pub use record::recorder::{Recorder, WaitTimeout};
+#[doc(hidden)]
+pub use record::sequence::Step;
 pub use subscription::{Subscription, WouldDeadlock};
 pub use topic::{Pattern, Topic, TopicError};

@@ -157,7 +157,10 @@ fn a_file_imports_only_from_its_own_row_and_the_rows_below() {
     let mut imports = 0;
     for file in files.iter().filter(|file| file.name != ROOT) {
         let Some(own) = row(&file.name) else { continue };
-        for (line, _, path) in file.places("crate::") {
+        for (line, before, path) in file.places("crate::") {
+            if before.ends_with('$') {
+                continue; // a macro's, which is how its users see the crate
+            }
             for head in heads(path) {
                 imports += 1;
                 let place = format!("src/{}.rs:{line}", file.name);

@@ -1,6 +1,6 @@
 //! Recorders: what a test looks at.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -241,7 +241,6 @@ impl<T, I> Recorder<T, I> {
 
 /// The events, one a line.
 fn show<T: fmt::Debug>(envelopes: &[Envelope<T>]) -> String {
-    use fmt::Write;
     /// More would bury the rest of the message.
     const MOST: usize = 100;
     let mut list = String::new();
