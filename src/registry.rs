@@ -74,7 +74,7 @@ pub(crate) struct Snapshot<T: ?Sized, E> {
     /// Whether one of them is a listener of every type.
     is_any_narrow: bool,
     /// Whether nobody is listed but taps.
-    pub(crate) is_tapped: bool,
+    is_tapped: bool,
 }
 
 type Topics<T, E> = Table<Arc<str>, Narrowed<T, E>>;
@@ -286,7 +286,12 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         self.snapshot.load().unwrap_or_else(|| self.publish(&mut self.book.lock(), registry))
     }
 
-    /// The same, for who delivers several events in a row: what was held for the one before, if it is still up to date.
+    /// The snapshot, if it lists taps. If not, it is not kept over what the caller does: it has nothing to do with it.
+    pub(crate) fn tapped(&self, registry: &Registry<E>) -> Option<Loaded<Snapshot<T, E>>> {
+        Some(self.snapshot(registry)).filter(|snapshot| snapshot.is_tapped)
+    }
+
+    /// The same as [`snapshot`](Self::snapshot), for who delivers several events in a row: what was held for the one before, if it is still up to date.
     #[inline]
     pub(crate) fn hold<'h>(&self, registry: &Registry<E>, held: &'h mut Held<T, E>) -> &'h Snapshot<T, E> {
         self.let_go_if_stale(held);

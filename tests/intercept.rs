@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use common::{Drops, Log, in_time, keep, logging_bus, strict_bus};
-use hearken::{Cause, Clock, Emitter, Failure, Recorder, Subscription};
+use common::{Drops, Log, OnDrop, in_time, keep, logging_bus, strict_bus};
+use hearken::{Cause, Clock, Emitter, Failure, Recorder, Subscription, WouldDeadlock};
 
 #[derive(Clone, PartialEq, Debug)]
 struct Mail(u32);
@@ -429,6 +429,16 @@ mod beginning_and_end {
         }));
         bus.emit(&Mail(2));
         assert_eq!(drops.count(), 2);
+    }
+
+    #[test]
+    fn who_waits_for_a_listeners_end_in_its_closures_destructor_would_deadlock_and_is_told() {
+        let bus = strict_bus();
+        let (told, listener) = (Log::new(), Mutex::new(Some(bus.on(|_: &Mail| {}))));
+        let tells = told.clone();
+        let last = OnDrop(move || tells.add(listener.lock().unwrap().take().unwrap().off_and_wait()));
+        drop(bus.intercept_map(move |_: &Mail| keep(&last)));
+        assert_eq!(told.take(), [Err(WouldDeadlock)]);
     }
 
     #[test]

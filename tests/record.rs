@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{MOMENT, PATIENCE, caught, in_time, keep, logging_bus, strict_bus, wait};
+use common::{MOMENT, caught, in_time, keep, logging_bus, strict_bus, wait};
 use hearken::{Emitter, Envelope, FromEnvelope, Recorder, assert_sequence};
 
 #[derive(Clone, PartialEq, Debug)]
@@ -343,16 +343,17 @@ mod waiting {
         let numbers = Arc::new(bus.record::<u32>());
         let (begins, begun) = channel();
         let waiting = Arc::clone(&numbers);
-        let waiter = thread::spawn(move || {
+        let (ends, ended) = channel();
+        thread::spawn(move || {
             begins.send(()).unwrap();
-            waiting.wait_for(2, PATIENCE).map(|()| waiting.events())
+            ends.send(waiting.wait_for(2, LONG).map(|()| waiting.events())).unwrap();
         });
         wait(&begun);
-        // It may sleep by now; if not, what follows is there already.
-        thread::sleep(MOMENT);
+        // It sleeps by now, or soon: neither one nor the other event is to be missed.
         bus.emit(&1_u32);
+        assert!(ended.recv_timeout(MOMENT).is_err(), "one is too few");
         bus.emit(&2_u32);
-        assert_eq!(waiter.join().unwrap(), Ok(vec![1, 2]));
+        assert_eq!(wait(&ended), Ok(vec![1, 2]));
     }
 
     #[test]
@@ -483,6 +484,19 @@ mod assertions {
         bus.emit(&7_u32);
         let (message, _) = said(|| numbers.assert_emitted(|_| false));
         assert!(!message.contains("Nobody"), "{message}");
+    }
+
+    #[test]
+    fn a_listener_that_panics_at_unheard_events_upsets_no_list() {
+        in_time(|| {
+            let (bus, failures) = logging_bus();
+            let _panics = [(); 2].map(|()| bus.on_unheard(|_| panic!("a bug")));
+            let numbers = bus.record::<u32>();
+            bus.emit(&7_i32);
+            let (message, _) = said(|| numbers.assert_emitted(|_| true));
+            assert!(message.contains("\n  i32 at "), "{message}");
+            assert_eq!(failures.take(), ["a bug"; 2]);
+        });
     }
 
     #[test]
@@ -628,6 +642,27 @@ mod user_code {
         bus.emit(&Event { is_shown: nothing(), is_cloned: nothing() });
         assert_eq!((recorder.len(), recorder.take().len()), (2, 2));
         recorder.assert_none();
+    }
+
+    /// Another thread does this while an event is looked at, and is to wait for the end of that: what came of it.
+    fn meanwhile<R: Send + 'static>(look: fn(&Recorder<u32>) -> R) -> R {
+        let bus = strict_bus();
+        let numbers = Arc::new(bus.record::<u32>());
+        bus.emit(&7_u32);
+        let (looks, looked) = channel();
+        numbers.assert_emitted(|_| {
+            let (other, looks) = (Arc::clone(&numbers), looks.clone());
+            thread::spawn(move || looks.send(look(&other)).unwrap());
+            looked.recv_timeout(MOMENT).is_err()
+        });
+        wait(&looked)
+    }
+
+    #[test]
+    fn who_looks_while_another_thread_does_waits_and_misses_nothing() {
+        assert_eq!(meanwhile(Recorder::events), [7]);
+        assert_eq!(meanwhile(Recorder::take), [7]);
+        assert!(meanwhile(|numbers| caught(|| numbers.assert_none()).is_some()));
     }
 
     #[test]

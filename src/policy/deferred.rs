@@ -81,7 +81,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
     fn deliver(
         self,
         channel: &Channel<T, E>,
-        held: &mut Held<T, E>,
+        _held: &mut Held<T, E>,
         from: From,
         topic: Topic<'_>,
         emitter: &Emitter<E>,
@@ -92,10 +92,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
             // As if it was noted now: that it was paused in between doesn't matter, that it is does.
             let mark = Mark::new(key, listener.gate().word().plain());
             let entry = Entry { mark, value: listener };
-            let snapshot = channel.hold(&emitter.bus().registry, held);
-            dispatch::deliver_turn(emitter, snapshot, &entry, topic.map(|(topic, _)| topic), &event, from)
+            dispatch::deliver_turn(emitter, channel, &entry, topic.map(|(topic, _)| topic), &event, from)
         });
-        channel.let_go_if_stale(held);
         emitter.bus().errors.suppress(discard(event));
         is_called
     }
