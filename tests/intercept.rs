@@ -49,8 +49,10 @@ fn office() -> (Emitter, Clock, Log<u32>, Vec<Subscription>) {
 mod paths {
     use super::*;
 
+    type Send = fn(&Emitter, &Clock);
+
     /// Every way for a `Mail` to reach its listeners.
-    const PATHS: &[(&str, fn(&Emitter, &Clock))] = &[
+    const PATHS: &[(&str, Send)] = &[
         ("emit", |bus, _| keep(&bus.emit(&Mail(1)))),
         ("emit on a topic", |bus, _| keep(&bus.topic("mail.out").emit(&Mail(1)))),
         ("emit on a topic that came before", |bus, _| keep(&bus.topic("mail.in").emit(&Mail(1)))),
@@ -161,9 +163,9 @@ mod paths {
     fn switched_on_inside_a_drain_it_intercepts_from_the_next_event_on() {
         let bus = strict_bus();
         let (mails, heard) = (Arc::new(Mutex::new(None)), Log::new());
-        let (begun, hears) = (Arc::clone(&mails), heard.clone());
+        let (begun, log) = (Arc::clone(&mails), heard.clone());
         let _begins = bus.on_with(move |mail: &Mail, cx| {
-            hears.add(mail.0);
+            log.add(mail.0);
             *begun.lock().unwrap() = Some(cx.emitter().intercept::<Mail>());
         });
         for n in 1..=3 {
@@ -386,8 +388,8 @@ mod beginning_and_end {
             *begun.lock().unwrap() = Some(cx.emitter().intercept::<Mail>());
             cx.emitter().emit(&Mail(mail.0 + 1));
         });
-        let hears = heard.clone();
-        let _hears = bus.on(move |mail: &Mail| hears.add(mail.0));
+        let log = heard.clone();
+        let _hears = bus.on(move |mail: &Mail| log.add(mail.0));
         bus.emit(&Mail(1));
         assert_eq!(heard.take(), [1], "as well as the one that began it");
         assert_eq!(mails.lock().unwrap().take().unwrap().take(), [Mail(2)]);
@@ -397,8 +399,8 @@ mod beginning_and_end {
     fn an_emission_that_began_before_the_end_is_kept_from_listeners_and_the_next_is_delivered() {
         let bus = strict_bus();
         let heard = Log::new();
-        let hears = heard.clone();
-        let _hears = bus.on(move |mail: &Mail| hears.add(mail.0));
+        let log = heard.clone();
+        let _hears = bus.on(move |mail: &Mail| log.add(mail.0));
         let mails = Arc::new(Mutex::new(None::<Recorder<()>>));
         let (ended, weak) = (Arc::clone(&mails), bus.downgrade());
         *mails.lock().unwrap() = Some(bus.intercept_map(move |mail: &Mail| {
@@ -553,8 +555,8 @@ mod threads {
     #[test]
     fn from_its_beginning_on_everything_that_other_threads_emit_is_recorded() {
         let (bus, heard) = (strict_bus(), Arc::new(AtomicUsize::new(0)));
-        let hears = Arc::clone(&heard);
-        let _hears = bus.on(move |_: &Mail| keep(&hears.fetch_add(1, Ordering::Relaxed)));
+        let log = Arc::clone(&heard);
+        let _hears = bus.on(move |_: &Mail| keep(&log.fetch_add(1, Ordering::Relaxed)));
         bus.emit(&Mail(0));
         let mails = bus.intercept::<Mail>();
         thread::scope(|threads| {

@@ -122,8 +122,8 @@ impl<T> Recorder<T> {
     /// orders.assert_emitted(|order| order.event == 7 && order.topic.as_deref() == Some("order.created"));
     /// ```
     pub fn envelopes(self) -> Recorder<T, Envelope<T>> {
-        let Self { seen, event, unheard, _listens, item: _ } = self;
-        Recorder { seen, event, unheard, _listens, item: PhantomData }
+        let Self { seen, event, unheard, _listens: listens, item: _ } = self;
+        Recorder { seen, event, unheard, _listens: listens, item: PhantomData }
     }
 }
 
@@ -170,9 +170,7 @@ impl<T, I: FromEnvelope<T>> Recorder<T, I> {
         });
         if let Some(list) = list {
             let (event, unheard) = (self.event, &self.unheard);
-            if list.is_empty() {
-                panic!("no `{event}` was emitted at all.{unheard}");
-            }
+            assert!(!list.is_empty(), "no `{event}` was emitted at all.{unheard}");
             panic!("no such `{event}` was emitted. These were, in order:{list}{unheard}");
         }
     }
