@@ -545,3 +545,35 @@ impl<E: Send + Sync + 'static> Registry<E> {
         broad + typed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::context::Scene;
+    use crate::flow::Flow;
+    use crate::listener::{About, Closure, Slot};
+
+    fn listener(channel: &Channel<u32, ()>, patterns: Vec<Pattern>) -> ListenerRef<u32, ()> {
+        let about = About::new(Weak::new(), None, patterns, Location::caller());
+        let goes_on = |_: &u32, _: &Scene<'_, ()>, _| Flow::Continue;
+        Slot::new(channel.home, about, Closure::new(goes_on))
+    }
+
+    #[test]
+    fn an_emission_on_a_topic_that_a_tap_overtakes_finds_the_tap_and_nobody_else() {
+        let registry = Registry::new(None, '.');
+        let channel = registry.channel();
+        let topic = registry.name("a.b");
+        channel.insert(0, listener(&channel, vec![Pattern::known("a.*", '.')]));
+        let before = channel.snapshot(&registry);
+        assert_eq!(channel.resolve(&registry, topic, &before).1.own.len(), 1);
+
+        channel.tap(listener(&channel, Vec::new()));
+        let (newer, narrowed) = channel.resolve(&registry, topic, &before);
+        assert!(newer.is_some_and(|newer| newer.is_tapped && newer.own.len() == 1));
+        assert!(narrowed.own.is_empty());
+    }
+}
