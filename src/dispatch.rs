@@ -112,9 +112,10 @@ fn too_deep<E: Send + Sync + 'static>(
     report(emitter, Failure::new(event, topic, None, emitted_at, cause));
 }
 
-/// Calls one listener, which put an event off until now. Whether it was called.
+/// Calls one listener, which put an event off until now. Whether it was called, or tapped.
 pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
+    channel: &Channel<T, E>,
     turn: &Entry<ListenerRef<T, E>>,
     topic: Option<&str>,
     event: &T,
@@ -131,6 +132,11 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     let (place, _frame) = frame::begin_emission(bus.address(), is_failure::<T, E>(), from.chain);
     let scene =
         Scene { emitter, event: type_name::<T>(), topic, emitted_at: from.emitted_at, place, timing: Timing::Turn };
+    if let Some(tapped) = channel.tapped(&bus.registry) {
+        let mut delivery = Delivery::new(event, &scene);
+        delivery.run_in_order(List::Chunks(&tapped.own), List::default(), None);
+        return true;
+    }
     let mut delivery = Delivery::new(event, &scene);
     delivery.run(|done| done.is_none().then_some(Turn::Own(turn)).into_iter());
     delivery.heard > 0

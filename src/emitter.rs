@@ -28,11 +28,13 @@ use crate::handle::Spawner;
 use crate::handle::{Bus, Emitter};
 use crate::id::ListenerId;
 use crate::inbox::Inbox;
-use crate::listen::{Listen, TopicRef, TopicsRef, add_broad};
+use crate::listen::{Listen, TopicRef, TopicsRef, add_broad, record_any};
 use crate::overflow::{DeferError, Overflow};
 use crate::port::Port;
 use crate::queue::{Limit, Settings};
-use crate::record::Recorder;
+use crate::record::emitted::Emitted;
+use crate::record::recorder::Recorder;
+use crate::record::tap;
 use crate::registry::{ANY, Registry, UNHEARD};
 use crate::subscription::Subscription;
 use crate::topic::{SEPARATOR, TopicError, can_separate};
@@ -619,6 +621,85 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     #[track_caller]
     pub fn record<T: Clone + Send + 'static>(&self) -> Recorder<T> {
         self.listen().record()
+    }
+
+    /// Keeps what this makes of every `T` that is emitted from now on, for a test to look at: for events that aren't `Clone`, or that are more than
+    /// the test wants to see. See [`Recorder`].
+    ///
+    /// ```
+    /// struct Paid { order: u32, receipt: Box<dyn Fn() -> String> }
+    ///
+    /// let bus = hearken::Emitter::new(hearken::panic);
+    /// let paid = bus.record_map(|paid: &Paid| paid.order);
+    /// bus.emit(&Paid { order: 7, receipt: Box::new(String::new) });
+    /// assert_eq!(paid.take(), [7]);
+    /// ```
+    #[track_caller]
+    pub fn record_map<T: 'static, V: Send + 'static>(
+        &self,
+        map: impl Fn(&T) -> V + Send + Sync + 'static,
+    ) -> Recorder<V> {
+        self.listen().record_map(map)
+    }
+
+    /// Keeps every emission from now on, of every type, failures included: what came, in which order, and what of what. See [`Emitted`], and
+    /// [`assert_sequence!`](crate::assert_sequence) for the order of types.
+    ///
+    /// ```
+    /// let bus = hearken::Emitter::new(hearken::panic);
+    /// let seen = bus.record_any();
+    /// bus.emit(&7_u32);
+    /// bus.emit(&"seven");
+    /// hearken::assert_sequence!(seen, [u32, &str]);
+    /// ```
+    ///
+    /// # Order
+    ///
+    /// It hears before other listeners, with the highest priority, and so an event comes before those that it leads to.
+    #[track_caller]
+    pub fn record_any(&self) -> Recorder<Emitted> {
+        record_any(self, Vec::new())
+    }
+
+    /// Keeps every `T` that is emitted while the [`Recorder`] lives, for a test to look at, and keeps it from everybody else: nobody hears it.
+    ///
+    /// For tests of a module that would set others going. On every path: `emit` and `emit_async` on a topic or on none, ports, what is deferred
+    /// when it is drained, timers, and the turns of [`deferred`](Listen::deferred) listeners that waited already, each for itself.
+    ///
+    /// ```
+    /// #[derive(Clone, PartialEq, Debug)]
+    /// struct Mail(&'static str);
+    ///
+    /// let bus = hearken::Emitter::new(hearken::panic);
+    /// let _sends = bus.on(|_: &Mail| unreachable!("a test sends no mail"));
+    /// let mails = bus.intercept::<Mail>();
+    /// assert_eq!(bus.emit(&Mail("hello")).heard, 0);
+    /// assert_eq!(mails.take(), [Mail("hello")]);
+    /// ```
+    ///
+    /// # Who hears it
+    ///
+    /// Nobody: no listener of `T` or of every type, no inbox, stream or other recorder. An emission that is intercepted has `heard` 0, and is not
+    /// unheard. Two such recorders both keep it. For failures: the error channel gets them all the same.
+    ///
+    /// # Beginning and end
+    ///
+    /// An emission is either intercepted or delivered, all of it, as it was when it began: one that is under way goes on to its listeners, and
+    /// one that began before the recorder was dropped is kept from them. [`off_all`](Self::off_all) doesn't end it.
+    #[must_use = "events are intercepted only while the recorder lives: keep it in a named variable"]
+    #[track_caller]
+    pub fn intercept<T: Clone + Send + 'static>(&self) -> Recorder<T> {
+        tap::intercept(self, T::clone)
+    }
+
+    /// [`intercept`](Self::intercept), for events that aren't `Clone`: keeps what this makes of them.
+    #[must_use = "events are intercepted only while the recorder lives: keep it in a named variable"]
+    #[track_caller]
+    pub fn intercept_map<T: 'static, V: Send + 'static>(
+        &self,
+        map: impl Fn(&T) -> V + Send + Sync + 'static,
+    ) -> Recorder<V> {
+        tap::intercept(self, map)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::context::Scene;
 use crate::id::EmissionId;
 use crate::info::Place;
 
-/// An event with what is known of its emission, for who takes events from an [`Inbox`](crate::Inbox) or awaits them: what a
+/// An event with what is known of its emission, for who takes events from an [`Inbox`](crate::Inbox) or a [`Recorder`](crate::Recorder), or awaits them: what a
 /// [`Context`](crate::Context) is for a listener.
 ///
 /// ```
@@ -69,16 +69,25 @@ pub(crate) mod sealed {
 
     pub trait FromEnvelope<T>: Sized {
         fn open(envelope: Envelope<T>) -> Self;
+        fn look(envelope: &Envelope<T>) -> &Self;
     }
 
     impl<T> FromEnvelope<T> for T {
         fn open(envelope: Envelope<T>) -> Self {
             envelope.event
         }
+
+        fn look(envelope: &Envelope<T>) -> &Self {
+            &envelope.event
+        }
     }
 
     impl<T> FromEnvelope<T> for Envelope<T> {
         fn open(envelope: Envelope<T>) -> Self {
+            envelope
+        }
+
+        fn look(envelope: &Envelope<T>) -> &Self {
             envelope
         }
     }

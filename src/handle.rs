@@ -37,7 +37,8 @@ use crate::sync::IS_MODEL;
 /// | pull events on a thread | [`inbox`](Self::inbox) |
 /// | await them, with the feature `async` | `stream`, `next`; `on_async` and `emit_async` for listeners that await |
 /// | give a module the right to tell | [`port`](Self::port) |
-/// | see in a test what was told | [`record`](Self::record) |
+/// | see in a test what was told | [`record`](Self::record), [`record_map`](Self::record_map); [`record_any`](Self::record_any) for every type |
+/// | keep in a test an event from those who hear it | [`intercept`](Self::intercept) |
 /// | refer to the bus without keeping it | [`downgrade`](Self::downgrade) |
 ///
 /// # Threads

@@ -17,6 +17,7 @@ mod flow;
 mod future;
 #[cfg(feature = "async")]
 mod futures;
+pub mod guide;
 mod handle;
 mod id;
 mod inbox;
@@ -57,6 +58,9 @@ pub use info::ListenerInfo;
 pub use listen::{Listen, TopicRef, TopicsRef};
 pub use overflow::{DeferError, Overflow};
 pub use port::Port;
-pub use record::Recorder;
+pub use record::emitted::Emitted;
+pub use record::recorder::{Recorder, WaitTimeout};
+#[doc(hidden)]
+pub use record::sequence::Step;
 pub use subscription::{Subscription, WouldDeadlock};
 pub use topic::{Pattern, Topic, TopicError};

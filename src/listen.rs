@@ -36,13 +36,14 @@ use crate::policy::times::Times;
 use crate::policy::weak::Owned;
 use crate::port::Port;
 use crate::raw::roll::List;
-use crate::record::Recorder;
+use crate::record::emitted::Emitted;
+use crate::record::recorder::{Listens, Recorder, keep};
 use crate::registry::{ANY, ListenerRef, Name};
 use crate::subscription::Subscription;
 use crate::sync::Mutex;
 use crate::topic::{Pattern, Topic, TopicError};
 
-/// A listener in the making: options first, then one of `on`, `on_with`, `once`, `once_with`, `on_weak`, `inbox`, `record`, `count`; with the feature `async`, also `on_async`,
+/// A listener in the making: options first, then one of `on`, `on_with`, `once`, `once_with`, `on_weak`, `inbox`, `record`, `record_map`, `count`; with the feature `async`, also `on_async`,
 /// `on_async_with`, `stream`, `next`.
 ///
 /// From [`Emitter::listen`].
@@ -277,12 +278,15 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     where
         T: Clone + Send,
     {
-        Recorder::new(|seen| {
-            let keep = move |event: &T, _: &Scene<'_, E>, _| {
-                seen.push(event);
-                Flow::Continue
-            };
-            self.add(Silent { inner: Closure::new(keep) })
+        self.record_map(T::clone)
+    }
+
+    /// Keeps what this makes of the events for a test to look at: [`Emitter::record_map`] with these options.
+    #[track_caller]
+    pub fn record_map<V: Send + 'static>(self, map: impl Fn(&T) -> V + Send + Sync + 'static) -> Recorder<V> {
+        let added_at = Location::caller();
+        Recorder::new(self.emitter, event_name::<T>(), |seen| {
+            Listens::Subscription(self.add_at(added_at, Silent { inner: Closure::new(keep(seen, map)) }))
         })
     }
 
@@ -418,8 +422,11 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     }
 
     #[track_caller]
-    fn add(mut self, hear: impl Hear<T, E> + 'static) -> Subscription {
-        let added_at = Location::caller();
+    fn add(self, hear: impl Hear<T, E> + 'static) -> Subscription {
+        self.add_at(Location::caller(), hear)
+    }
+
+    fn add_at(mut self, added_at: &'static Location<'static>, hear: impl Hear<T, E> + 'static) -> Subscription {
         let filters = std::mem::take(&mut self.filters);
         if let Some(postpone) = self.postpone.take() {
             let hear: Box<dyn Hear<T, E>> = match self.times.take() {
@@ -469,10 +476,33 @@ pub(crate) fn add_broad<E: Send + Sync + 'static, R: IntoFlow<E>>(
         listener(&AnyEvent::new(event, Context::new(scene, id))).into_flow()
     };
     let about = About::new(emitter.weak_bus(), None, patterns, Location::caller());
-    let slot = Slot::new(home, about, Closure::new(call));
+    insert_broad(emitter, home, 0, about, Closure::new(call))
+}
+
+/// Records every type, before everybody else, so that what listeners emit comes behind.
+#[track_caller]
+pub(crate) fn record_any<E: Send + Sync + 'static>(emitter: &Emitter<E>, patterns: Vec<Pattern>) -> Recorder<Emitted> {
+    let about = About::new(emitter.weak_bus(), None, patterns, Location::caller());
+    Recorder::new(emitter, "any event", |seen| {
+        let call = move |event: &dyn Any, scene: &Scene<'_, E>, _| {
+            Emitted::keep(&seen, event, scene);
+            Flow::Continue
+        };
+        Listens::Subscription(insert_broad(emitter, ANY, i32::MAX, about, Closure::new(call)))
+    })
+}
+
+fn insert_broad<E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    home: u32,
+    priority: i32,
+    about: About<E>,
+    hear: impl Hear<dyn Any, E> + 'static,
+) -> Subscription {
+    let slot = Slot::new(home, about, hear);
     let control = Arc::downgrade(&slot);
     let _clean_up = emitter.bus().clean_up();
-    Subscription::new(emitter.bus().registry.insert_broad(home, slot), control)
+    Subscription::new(emitter.bus().registry.insert_broad(home, priority, slot), control)
 }
 
 fn event_name<T>() -> &'static str {
@@ -695,6 +725,21 @@ macro_rules! listening {
             #[track_caller]
             pub fn record<T: Clone + Send + 'static>(self) -> Recorder<T> {
                 self.listen().record()
+            }
+
+            /// Keeps what this makes of every such event of type `T`, for a test to look at: [`Emitter::record_map`].
+            #[track_caller]
+            pub fn record_map<T: 'static, V: Send + 'static>(
+                self,
+                map: impl Fn(&T) -> V + Send + Sync + 'static,
+            ) -> Recorder<V> {
+                self.listen().record_map(map)
+            }
+
+            /// Keeps every such emission of every type, for a test to look at: [`Emitter::record_any`].
+            #[track_caller]
+            pub fn record_any(self) -> Recorder<Emitted> {
+                record_any(self.emitter, self.patterns())
             }
         }
 

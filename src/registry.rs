@@ -43,6 +43,9 @@ struct Book<T: ?Sized, E> {
     /// Who narrowed themselves to patterns, and the same by each of these.
     narrow: Roll<ListenerRef<T, E>>,
     by_pattern: Trie<Roll<ListenerRef<T, E>>>,
+    /// A test's, on no roll, so that no `off` finds them. While a type has any, its events go to them alone. Those of unheard events come
+    /// before the listeners. In the order of their keys.
+    taps: Option<Arc<Chunk<ListenerRef<T, E>>>>,
     /// The address of the snapshot in the cell; 0 if there is none.
     published: usize,
     /// The topics that were resolved lately.
@@ -70,6 +73,8 @@ pub(crate) struct Snapshot<T: ?Sized, E> {
     topics: Option<Box<Topics<T, E>>>,
     /// Whether one of them is a listener of every type.
     is_any_narrow: bool,
+    /// Whether nobody is listed but taps.
+    is_tapped: bool,
 }
 
 type Topics<T, E> = Table<Arc<str>, Narrowed<T, E>>;
@@ -162,6 +167,7 @@ impl<T: ?Sized, E> Book<T, E> {
             wide: Roll::new(),
             narrow: Roll::new(),
             by_pattern: Trie::new(),
+            taps: None,
             published: 0,
             sights: Sights::new(),
             crowd,
@@ -186,7 +192,7 @@ impl<T: ?Sized, E> Book<T, E> {
         if let Some(removed) = self.wide.remove(key) {
             return Some(removed);
         }
-        let removed = self.narrow.remove(key)?;
+        let Some(removed) = self.narrow.remove(key) else { return self.untap(key) };
         for pattern in removed.about().topics() {
             if let Some(roll) = self.by_pattern.get_mut(pattern) {
                 roll.remove(key);
@@ -229,6 +235,18 @@ impl<T: ?Sized, E> Book<T, E> {
     fn is_narrow(&self) -> bool {
         self.narrow.len() != 0
     }
+
+    fn tap(&mut self, entry: Entry<ListenerRef<T, E>>) {
+        Arc::make_mut(self.taps.get_or_insert_default()).push(entry);
+    }
+
+    fn untap(&mut self, key: Key) -> Option<ListenerRef<T, E>> {
+        let taps = Arc::make_mut(self.taps.as_mut()?);
+        let at = taps.iter().position(|entry| entry.key() == key)?;
+        let removed = taps.remove(at).value;
+        self.taps.take_if(|taps| taps.is_empty());
+        Some(removed)
+    }
 }
 
 impl<T: ?Sized, E> Channel<T, E> {
@@ -254,6 +272,17 @@ impl<T: ?Sized, E> Channel<T, E> {
         if let Some(crowd) = crowd {
             self.suspect_a_leak(&crowd);
         }
+        ListenerId::new(self.home, key)
+    }
+
+    /// Adds a tap. It comes before everybody else, and goes by [`AnyChannel::remove`].
+    pub(crate) fn tap(&self, value: ListenerRef<T, E>) -> ListenerId {
+        let noted = value.gate().word().plain();
+        let (key, _stale) = self.change(|book| {
+            let key = Key::next(i32::MAX);
+            book.tap(Entry { mark: Mark::new(key, noted), value });
+            key
+        });
         ListenerId::new(self.home, key)
     }
 
@@ -297,7 +326,12 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         self.snapshot.load().unwrap_or_else(|| self.publish(&mut self.book.lock(), registry))
     }
 
-    /// The same, for who delivers several events in a row: what was held for the one before, if it is still up to date.
+    /// The snapshot, if it lists taps. If not, it is not kept over what the caller does: it has nothing to do with it.
+    pub(crate) fn tapped(&self, registry: &Registry<E>) -> Option<Loaded<Snapshot<T, E>>> {
+        Some(self.snapshot(registry)).filter(|snapshot| snapshot.is_tapped)
+    }
+
+    /// The same as [`snapshot`](Self::snapshot), for who delivers several events in a row: what was held for the one before, if it is still up to date.
     #[inline]
     pub(crate) fn hold<'h>(&self, registry: &Registry<E>, held: &'h mut Held<T, E>) -> &'h Snapshot<T, E> {
         self.let_go_if_stale(held);
@@ -317,17 +351,32 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         if let Some(snapshot) = self.snapshot.load() {
             return snapshot;
         }
+        if let Some(taps) = &book.taps {
+            let own = Chunks::from_iter([Arc::clone(taps)]);
+            let (any, unheard) = (Chunks::new(), Chunks::new());
+            let tapped = Snapshot { own, any, unheard, topics: None, is_any_narrow: false, is_tapped: true };
+            return self.put(book, tapped);
+        }
         // Under this lock: who changes the listeners of every type invalidates afterwards, and waits here.
         let (any, is_any_narrow) = {
             let any = registry.any.book.lock();
             (any.wide.chunks(), any.is_narrow())
         };
-        let unheard = registry.unheard.book.lock().wide.chunks();
+        let unheard = {
+            let unheard = registry.unheard.book.lock();
+            unheard.taps.iter().cloned().chain(unheard.wide.chunks()).collect()
+        };
         let topics = (book.is_narrow() || is_any_narrow).then(|| Box::new(Table::new()));
         if topics.is_none() {
             book.sights = Sights::new();
         }
-        let snapshot = self.snapshot.fill(Snapshot { own: book.wide.chunks(), any, unheard, topics, is_any_narrow });
+        let own = book.wide.chunks();
+        self.put(book, Snapshot { own, any, unheard, topics, is_any_narrow, is_tapped: false })
+    }
+
+    /// Puts a snapshot into the empty cell.
+    fn put(&self, book: &mut Book<T, E>, snapshot: Snapshot<T, E>) -> Loaded<Snapshot<T, E>> {
+        let snapshot = self.snapshot.fill(snapshot);
         book.published = snapshot.address();
         snapshot
     }
@@ -338,6 +387,9 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         let mut book = self.book.lock();
         let newer = (book.published != current.address()).then(|| self.publish(&mut book, registry));
         let snapshot = newer.as_deref().unwrap_or(current);
+        if snapshot.is_tapped {
+            return (newer, Narrowed::Others(None));
+        }
         let own = book.narrowed_to(topic.text, registry.separator);
         let any = snapshot.is_any_narrow.then(|| registry.any.book.lock().narrowed_to(topic.text, registry.separator));
         let narrowed = Narrowed::new(own, any.unwrap_or_default());
@@ -485,9 +537,17 @@ impl<E: Send + Sync + 'static> Registry<E> {
     }
 
     /// Adds a listener of every type to the channel of this number.
-    pub(crate) fn insert_broad(&self, home: u32, listener: ListenerRef<dyn Any, E>) -> ListenerId {
+    pub(crate) fn insert_broad(&self, home: u32, priority: i32, listener: ListenerRef<dyn Any, E>) -> ListenerId {
         self.has_broad.store(true, Ordering::Relaxed);
-        let id = if home == ANY { &self.any } else { &self.unheard }.insert(0, listener);
+        let id = if home == ANY { &self.any } else { &self.unheard }.insert(priority, listener);
+        self.invalidate();
+        id
+    }
+
+    /// Adds a tap that hears what nobody hears.
+    pub(crate) fn tap_unheard(&self, tap: ListenerRef<dyn Any, E>) -> ListenerId {
+        self.has_broad.store(true, Ordering::Relaxed);
+        let id = self.unheard.tap(tap);
         self.invalidate();
         id
     }
@@ -523,5 +583,37 @@ impl<E: Send + Sync + 'static> Registry<E> {
         let broad = self.any.off_all() + self.unheard.off_all();
         let typed: usize = self.types.all().iter().map(|channel| channel.off_all()).sum();
         broad + typed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::context::Scene;
+    use crate::flow::Flow;
+    use crate::listener::{About, Closure, Slot};
+
+    fn listener(channel: &Channel<u32, ()>, patterns: Vec<Pattern>) -> ListenerRef<u32, ()> {
+        let about = About::new(Weak::new(), None, patterns, Location::caller());
+        let goes_on = |_: &u32, _: &Scene<'_, ()>, _| Flow::Continue;
+        Slot::new(channel.home, about, Closure::new(goes_on))
+    }
+
+    #[test]
+    fn an_emission_on_a_topic_that_a_tap_overtakes_finds_the_tap_and_nobody_else() {
+        let registry = Registry::new(None, '.');
+        let channel = registry.channel();
+        let topic = registry.name("a.b");
+        channel.insert(0, listener(&channel, vec![Pattern::known("a.*", '.')]));
+        let before = channel.snapshot(&registry);
+        assert_eq!(channel.resolve(&registry, topic, &before).1.own().behind(None).count(), 1);
+
+        channel.tap(listener(&channel, Vec::new()));
+        let (newer, narrowed) = channel.resolve(&registry, topic, &before);
+        assert!(newer.is_some_and(|newer| newer.is_tapped && newer.own.len() == 1));
+        assert!(narrowed.own().behind(None).next().is_none());
     }
 }

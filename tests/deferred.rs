@@ -1225,6 +1225,20 @@ fn off_and_wait_waits_for_a_turn_that_runs_and_not_for_one_that_waits() {
 }
 
 #[test]
+fn off_and_wait_waits_for_no_other_listeners_turn() {
+    in_time(|| {
+        let bus = strict_bus();
+        let other = Mutex::new(Some(bus.on(|_: &u32| {})));
+        let _waits = bus.listen::<u32>().deferred().on(move |_| {
+            let other = other.lock().unwrap().take().expect("there is one turn");
+            assert!(thread::spawn(move || other.off_and_wait()).join().unwrap().is_ok());
+        });
+        bus.emit(&1_u32);
+        assert_eq!(figures(bus.drain()), (1, 0));
+    });
+}
+
+#[test]
 fn a_deferred_listener_may_be_narrowed_to_topics_and_have_an_owner() {
     let bus = strict_bus();
     let owner = Arc::new(AtomicUsize::new(0));

@@ -19,8 +19,8 @@ const ROWS: &[(&str, &[&str])] = &[
     ("the second way to tell: later", &["deferred/"]),
     ("what is kept for who takes it later", &["envelope", "mailbox"]),
     ("the same for async code", &["futures/"]),
-    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record"]),
-    ("the front", &["emitter"]),
+    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record/"]),
+    ("the front, and the guides", &["emitter", "guide"]),
 ];
 
 /// It declares the modules and re-exports what is public, so it knows them all, and nobody imports through it.
@@ -157,7 +157,10 @@ fn a_file_imports_only_from_its_own_row_and_the_rows_below() {
     let mut imports = 0;
     for file in files.iter().filter(|file| file.name != ROOT) {
         let Some(own) = row(&file.name) else { continue };
-        for (line, _, path) in file.places("crate::") {
+        for (line, before, path) in file.places("crate::") {
+            if before.ends_with('$') {
+                continue; // a macro's, which is how its users see the crate
+            }
             for head in heads(path) {
                 imports += 1;
                 let place = format!("src/{}.rs:{line}", file.name);

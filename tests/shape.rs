@@ -9,9 +9,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use hearken::{
-    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeferError, Drained, Emission, EmissionId, Emitter, Envelope,
-    EventLoop, Failure, Inbox, InboxIter, Listen, ListenerId, ListenerInfo, Overflow, Pattern, Port, Recorder,
-    Subscription, Timer, Topic, TopicError, TopicRef, TopicsRef, WeakEmitter, WouldDeadlock,
+    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeferError, Drained, Emission, EmissionId, Emitted, Emitter,
+    Envelope, EventLoop, Failure, Inbox, InboxIter, Listen, ListenerId, ListenerInfo, Overflow, Pattern, Port,
+    Recorder, Subscription, Timer, Topic, TopicError, TopicRef, TopicsRef, WaitTimeout, WeakEmitter, WouldDeadlock,
 };
 
 /// An error that can do nothing but cross threads.
@@ -86,6 +86,7 @@ fn what_holds_a_value_crosses_threads_as_the_value_does() {
     // A recorder needs no `Sync` of its events: one thread reads at a time.
     assert_eq!(auto_traits!(Recorder<Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(Recorder<Local>), "Unpin UnwindSafe RefUnwindSafe");
+    assert_eq!(auto_traits!(Recorder<Cell<u32>, Envelope<Cell<u32>>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(Inbox<Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(Inbox<Local>), "Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(InboxIter<'_, Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
@@ -107,6 +108,8 @@ fn names_and_reports_are_plain_values() {
     assert_eq!(auto_traits!(Topic), PLAIN);
     assert_eq!(auto_traits!(Pattern), PLAIN);
     assert_eq!(auto_traits!(TopicError), PLAIN);
+    assert_eq!(auto_traits!(Emitted), PLAIN);
+    assert_eq!(auto_traits!(WaitTimeout), PLAIN);
     assert_eq!(auto_traits!(WouldDeadlock), PLAIN);
 }
 
@@ -163,6 +166,8 @@ fn every_public_type_is_shown_whatever_the_event_and_the_error_can_do() {
     is_shown::<Context<'_, Local>>();
     is_shown::<AnyEvent<'_, Local>>();
     is_shown::<Recorder<Local>>();
+    is_shown::<Recorder<Local, Envelope<Local>>>();
+    is_shown::<(Emitted, WaitTimeout)>();
     is_shown::<Subscription>();
     is_shown::<Inbox<Local>>();
     is_shown::<InboxIter<'_, Local>>();
@@ -178,6 +183,7 @@ fn a_failure_is_an_error_as_soon_as_its_error_has_words() {
     is_an_error::<Failure<String>>();
     assert!(!has!(Failure<Bare>: Error));
     is_an_error::<DeferError<Bare>>();
+    is_an_error::<WaitTimeout>();
 }
 
 #[test]

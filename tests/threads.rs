@@ -20,7 +20,7 @@ struct Other;
 /// What another thread does to a bus, given a listener of `Event` there and one of every type.
 type Deed = fn(&Emitter, typed: &Subscription, any: &Subscription);
 
-const DEEDS: [(&str, Deed); 15] = [
+const DEEDS: [(&str, Deed); 17] = [
     ("on", |bus, _, _| keep(&bus.on(|_: &Event| {}).detach())),
     ("on another type", |bus, _, _| drop(bus.on(|_: &Other| {}))),
     ("once", |bus, _, _| drop(bus.once(|_: &Event| {}))),
@@ -35,6 +35,8 @@ const DEEDS: [(&str, Deed); 15] = [
         keep(&bus.listen::<Event>().count());
         drop(bus.record::<u32>());
     }),
+    ("record_any", |bus, _, _| drop(bus.record_any())),
+    ("intercept", |bus, _, _| drop(bus.intercept_map(|_: &Event| {}))),
     ("pause and resume", |_, typed, any| {
         for subscription in [typed, any] {
             subscription.pause();

@@ -98,7 +98,7 @@ mod tests {
         bus.emit(&Fetched("index".to_owned()));
         assert_eq!(wanted.take(), INDEX.map(|file| Wanted(file.to_owned())));
         bus.emit(&Fetched("docs.zip".to_owned()));
-        assert!(wanted.is_empty());
+        wanted.assert_none();
     }
 
     #[test]

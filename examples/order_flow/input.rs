@@ -84,3 +84,47 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
 fn cant_read(name: &str, error: &io::Error) -> BoxError {
     format!("can't read {name}: {error}").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::strict_bus;
+
+    /// The lines that are told of this input: their numbers, lengths and whether they are cut.
+    fn told(input: Vec<u8>) -> Vec<(u64, usize, bool)> {
+        let bus = strict_bus();
+        let lines = bus.record_map(|line: &Line| (line.number, line.bytes.len(), line.is_cut));
+        let input = Input::new("a test".into(), io::Cursor::new(input), None);
+        input.read(&bus.port()).expect("it is in memory");
+        lines.take()
+    }
+
+    #[test]
+    fn every_line_is_told_with_its_number_and_without_its_end() {
+        assert_eq!(told(b"one\n\nthree".to_vec()), [(1, 3, false), (2, 0, false), (3, 5, false)]);
+        assert_eq!(told(b"one\n".to_vec()), [(1, 3, false)]);
+        assert_eq!(told(Vec::new()), []);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() {
+        let longest = Line::LONGEST;
+        let input = [vec![b'x'; longest], b"\n".to_vec(), vec![b'x'; 3 * longest], b"\nend".to_vec()].concat();
+        assert_eq!(told(input), [(1, longest, false), (2, longest + 1, true), (3, 3, false)]);
+    }
+
+    #[test]
+    fn a_source_that_fails_is_an_error_with_its_name_behind_the_lines_before() {
+        struct Fails;
+        impl Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("gone"))
+            }
+        }
+        let bus = strict_bus();
+        let lines = bus.record_map(|line: &Line| line.number);
+        let input = Input::new("a test".into(), b"one\n".chain(Fails), None);
+        let error = input.read(&bus.port()).expect_err("it fails");
+        assert_eq!((lines.take(), error.to_string()), (vec![1], "can't read a test: gone".to_owned()));
+    }
+}

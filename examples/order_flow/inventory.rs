@@ -80,3 +80,63 @@ impl Shelf {
         u64::from(self.cents) * u64::from(order.quantity.get())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hearken::{Failure, assert_sequence};
+
+    use super::*;
+    use crate::testing::{lenient_bus, order, strict_bus};
+
+    #[test]
+    fn an_order_of_what_is_there_is_reserved_at_its_price() {
+        let bus = strict_bus();
+        let reserved = bus.record_map(|reserved: &StockReserved| (reserved.order.id, reserved.cents));
+        let _inventory = Inventory::new(&bus);
+        bus.emit(&OrderPlaced(order("teapot", 2)));
+        assert_eq!(reserved.take(), [(7, 2 * 3_900)]);
+    }
+
+    #[test]
+    fn an_order_of_more_than_there_is_is_refused_and_takes_nothing() {
+        let bus = strict_bus();
+        let seen = bus.record_any();
+        let _inventory = Inventory::new(&bus);
+        bus.emit(&OrderPlaced(order("teapot", 4)));
+        bus.emit(&OrderPlaced(order("teapot", 3)));
+        bus.emit(&OrderPlaced(order("teapot", 1)));
+        assert_sequence!(seen, [OrderPlaced, OrderRefused, OrderPlaced, StockReserved, OrderPlaced, OrderRefused]);
+    }
+
+    #[test]
+    fn what_was_not_paid_is_there_for_the_next_order() {
+        let bus = strict_bus();
+        let reserved = bus.record_map(|reserved: &StockReserved| reserved.cents);
+        let _inventory = Inventory::new(&bus);
+        let all = order("teapot", 3);
+        bus.emit(&OrderPlaced(Arc::clone(&all)));
+        bus.emit(&PaymentDeclined(Arc::clone(&all)));
+        bus.emit(&OrderPlaced(all));
+        assert_eq!(reserved.len(), 2);
+    }
+
+    #[test]
+    fn what_is_paid_is_shipped() {
+        let bus = strict_bus();
+        let shipped = bus.record_map(|OrderShipped(order)| order.id);
+        let _inventory = Inventory::new(&bus);
+        bus.emit(&OrderPaid(order("mug", 1)));
+        assert_eq!(shipped.take(), [7]);
+    }
+
+    #[test]
+    fn an_unknown_product_is_a_failure() {
+        let bus = lenient_bus();
+        let seen = bus.record_any();
+        let failures = bus.record::<Failure>();
+        let _inventory = Inventory::new(&bus);
+        bus.emit(&OrderPlaced(order("moon", 1)));
+        failures.assert_emitted(|failure| failure.to_string().ends_with("order 7: unknown product \"moon\""));
+        assert_sequence!(seen, [OrderPlaced, Failure]);
+    }
+}

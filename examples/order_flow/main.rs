@@ -9,6 +9,7 @@
 //! cargo run --example order_flow              # the orders beside this file
 //! cargo run --example order_flow orders.jsonl # other ones, a JSON object a line
 //! generate_orders | cargo run --example order_flow -
+//! cargo test --test order_flow_modules        # each module alone, by what it tells; then all of them
 //! ```
 //!
 //! What goes wrong is told on stderr as it happens. A summary on stdout accounts for every line.

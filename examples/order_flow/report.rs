@@ -145,3 +145,71 @@ impl fmt::Display for Report {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{lenient_bus, line, order};
+
+    /// A report that listens, and is the error channel.
+    fn reported(tell_all: impl FnOnce(&Emitter)) -> Vec<String> {
+        let report = Arc::new(Report::new(ProgressBar::hidden()));
+        let channel = Arc::clone(&report);
+        let bus = Emitter::new(move |failure| channel.failed(&failure));
+        let _hears = report.listen(&bus);
+        tell_all(&bus);
+        let rows = report.to_string();
+        rows.lines().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn what_became_of_a_line_is_counted_and_what_did_not_is_unaccounted_for() {
+        let rows = reported(|bus| {
+            let _fails = bus.on(|order: &u64| {
+                Err::<(), _>(Mishap::UnknownProduct { order: *order, product: "moon".into() }.into())
+            });
+            for number in 1..=6 {
+                bus.emit(&Line { number, ..line("") });
+            }
+            bus.emit(&BlankLine);
+            bus.emit(&OrderShipped(order("mug", 1)));
+            bus.emit(&OrderShipped(order("mug", 1)));
+            bus.emit(&OrderRefused(order("mug", 1)));
+            bus.emit(&7_u64);
+            bus.emit(&MailSent);
+        });
+        for row in [
+            "shipped 2",
+            "out of stock 1",
+            "unknown product 1",
+            "blank 1",
+            "unaccounted for 1",
+            "lines read 6",
+            "mail sent 1",
+        ] {
+            assert!(rows.iter().any(|told| told == row), "{row}: {rows:#?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_that_is_no_lines_fate_is_counted_as_the_listeners_bug() {
+        let rows = reported(|bus| {
+            let _panics = bus.listen().named("billing").on(|_: &BlankLine| panic!("a bug"));
+            let _strays = bus.on_unheard(|_| Err::<(), _>("a wiring mistake".into()));
+            bus.emit(&BlankLine);
+            bus.emit(&7_u64);
+        });
+        assert_eq!(rows[rows.len() - 2..], ["errors in the wiring 1", "panics in billing 1"]);
+    }
+
+    #[test]
+    fn a_report_tells_nothing_on_the_bus() {
+        let bus = lenient_bus();
+        let report = Arc::new(Report::new(ProgressBar::hidden()));
+        let _hears = report.listen(&bus);
+        let seen = bus.record_any();
+        bus.emit(&BlankLine);
+        bus.emit(&OrderShipped(order("mug", 1)));
+        hearken::assert_sequence!(seen, [BlankLine, OrderShipped]);
+    }
+}

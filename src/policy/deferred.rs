@@ -80,7 +80,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
 
     fn deliver(
         self,
-        _channel: &Channel<T, E>,
+        channel: &Channel<T, E>,
         _held: &mut Held<T, E>,
         from: From,
         topic: Topic<'_>,
@@ -92,7 +92,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
             // As if it was noted now: that it was paused in between doesn't matter, that it is does.
             let mark = Mark::new(key, listener.gate().word().plain());
             let entry = Entry { mark, value: listener };
-            dispatch::deliver_turn(emitter, &entry, topic.map(|(topic, _)| topic), &event, from)
+            dispatch::deliver_turn(emitter, channel, &entry, topic.map(|(topic, _)| topic), &event, from)
         });
         emitter.bus().errors.suppress(discard(event));
         is_called

@@ -5,21 +5,21 @@
 /// It remembers two bytes of a hash for each of the latest 32,768 or so; one new sight in ten thousand is taken for a second.
 pub(crate) struct Sights {
     /// In groups of `WAYS`, each with the latest first; 0 where there is none. Empty until the first sight.
-    prints: Vec<u16>,
+    prints: Box<[u16]>,
 }
 
 const GROUPS: usize = 1 << 13;
 const WAYS: usize = 4;
 
 impl Sights {
-    pub(crate) const fn new() -> Self {
-        Self { prints: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self { prints: Box::default() }
     }
 
     /// Notes this sight. Whether it is the second, or a later one.
     pub(crate) fn is_second(&mut self, hash: u64) -> bool {
         if self.prints.is_empty() {
-            self.prints = vec![0; GROUPS * WAYS];
+            self.prints = vec![0; GROUPS * WAYS].into();
         }
         #[expect(clippy::cast_possible_truncation, reason = "bits of a hash, each used once")]
         let (group, print) = (hash as usize % GROUPS, (hash >> 48) as u16 | 1);
