@@ -17,6 +17,7 @@ mod flow;
 mod future;
 #[cfg(feature = "async")]
 mod futures;
+pub mod guide;
 mod handle;
 mod id;
 mod inbox;
@@ -34,6 +35,8 @@ mod registry;
 mod subscription;
 mod sync;
 mod topic;
+mod topology;
+mod watch;
 
 pub use channels::{ignore, log, panic};
 pub use clock::Clock;
@@ -60,3 +63,4 @@ pub use port::Port;
 pub use record::Recorder;
 pub use subscription::{Subscription, WouldDeadlock};
 pub use topic::{Pattern, Topic, TopicError};
+pub use topology::{EmitSite, Topology};
