@@ -24,6 +24,7 @@ use crate::raw::roll::{Chunk, Chunks, Entry};
 use crate::registry::{Channel, Held, ListenerRef, Name, Snapshot, broad_event};
 use crate::watch::Watch;
 use crate::watch::sites::Emitted;
+use crate::watch::tally;
 
 /// Delivers the event now: what `emit` promises. `channel`, if the caller has it at hand.
 #[inline]
@@ -204,6 +205,7 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
 #[inline(never)]
 fn note<T: 'static, E: 'static>(watch: &Watch, home: u32, delivery: &Delivery<'_, T, E>) {
     let Scene { event, topic, emitted_at, timing, .. } = *delivery.scene;
+    let is_deferred = matches!(timing, Timing::Late);
     if let Some(sites) = &watch.sites
         && !is_failure::<T, E>()
     {
@@ -212,7 +214,9 @@ fn note<T: 'static, E: 'static>(watch: &Watch, home: u32, delivery: &Delivery<'_
             event,
             topic,
             emitted_at,
-            is_deferred: matches!(timing, Timing::Late),
+            // Who drains has nothing to do with what was deferred.
+            by: tally::running().filter(|_| !is_deferred),
+            is_deferred,
             is_unheard: delivery.heard + delivery.deferred == 0,
         });
     }

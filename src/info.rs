@@ -82,10 +82,17 @@ impl fmt::Display for ListenerInfo {
 }
 
 /// What a listener is called, and where it was added.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Who {
     pub(crate) name: Option<&'static str>,
     pub(crate) registered_at: &'static Location<'static>,
+}
+
+impl Who {
+    /// `"billing"`, or `src/billing.rs:42` when it has no name.
+    pub(crate) fn short(self) -> String {
+        self.name.map_or_else(|| Place(self.registered_at).to_string(), |name| format!("{name:?}"))
+    }
 }
 
 impl fmt::Display for Who {

@@ -9,6 +9,7 @@
 //! cargo run --example order_flow              # the orders beside this file
 //! cargo run --example order_flow orders.jsonl # other ones, a JSON object a line
 //! generate_orders | cargo run --example order_flow -
+//! cargo run --example order_flow -- --topology # and then who emitted what, and who heard it
 //! ```
 //!
 //! What goes wrong is told on stderr as it happens. A summary on stdout accounts for every line.
@@ -29,11 +30,11 @@ use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use hearken::{BoxError, Emitter};
+use hearken::{BoxError, Emitter, Topology};
 
 use crate::audit::Audit;
 use crate::billing::Billing;
-use crate::input::Input;
+use crate::input::{Input, View};
 use crate::intake::Intake;
 use crate::inventory::Inventory;
 use crate::notification::Notification;
@@ -50,9 +51,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), BoxError> {
-    let input = Input::from_args(env::args_os().skip(1))?;
+    let (input, view) = Input::from_args(env::args_os().skip(1))?;
     let report = Arc::new(Report::new(input.progress()));
-    let bus = Emitter::new({
+    let bus = Emitter::builder().metrics(view.is_some()).build({
         let report = Arc::clone(&report);
         move |failure| report.failed(&failure)
     });
@@ -71,6 +72,9 @@ fn run() -> Result<(), BoxError> {
     // What was read before a read error did go through the shop, so it is told too.
     if all_read.is_ok() || report.lines() > 0 {
         print(&format_args!("{audit}\n{report}"))?;
+        if let Some(view) = view {
+            print(&format_args!("\n{}", draw(&bus.topology(), view)))?;
+        }
     }
     all_read
 }
@@ -82,6 +86,14 @@ fn with_quiet_panics<T>(work: impl FnOnce() -> T) -> T {
     let done = work();
     panic::set_hook(loud);
     done
+}
+
+fn draw(topology: &Topology, view: View) -> String {
+    match view {
+        View::Table => topology.to_string(),
+        View::Mermaid => topology.to_mermaid(),
+        View::Dot => topology.to_dot(),
+    }
 }
 
 /// Prints to stdout. A reader that left early, as `head` does, has seen enough.

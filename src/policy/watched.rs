@@ -36,15 +36,14 @@ impl<T: ?Sized, E> Hear<T, E> for Watched<T, E> {
     fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
         let began = self.tally.begin();
         let answer = catch_unwind(AssertUnwindSafe(|| self.inner.hear(event, scene, id)));
-        let has_failed = match &answer {
+        let run = match &answer {
             // It was not there to be called.
-            Ok(Flow::Gone) => return Flow::Gone,
-            Ok(Flow::Continue | Flow::Break) => false,
-            Ok(_) | Err(_) => true,
+            Ok(Flow::Gone) => Run { is_call: false, has_failed: false },
+            Ok(Flow::Continue | Flow::Break) => Run { is_call: true, has_failed: false },
+            Ok(_) | Err(_) => Run { is_call: true, has_failed: true },
         };
         let &Scene { event, topic, emitted_at, .. } = scene;
-        // Behind the panic, not in its way: what is told here runs the user's subscriber.
-        self.tally.end(began, Run { is_call: true, has_failed }, &Heard { event, topic, emitted_at });
+        self.tally.end(began, run, &Heard { event, topic, emitted_at });
         answer.unwrap_or_else(|payload| resume_unwind(payload))
     }
 

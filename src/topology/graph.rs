@@ -1,18 +1,19 @@
 //! A topology as a graph, in two languages.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::{Group, Topology, WITHOUT_METRICS, is_narrowed_to};
-use crate::info::Place;
+use crate::info::{Place, Who};
 use crate::registry::{FIRST_TYPE, UNHEARD};
 
 impl Topology {
     /// A flowchart for [Mermaid](https://mermaid.js.org), which many sites draw where Markdown has a block in `mermaid`.
     ///
-    /// From left to right: the places that emit, the events (with their topics), the listeners. What nobody heard and who was never called is
-    /// drawn dashed, and says so.
+    /// From top to bottom: places that emit, the events (with their topics), the listeners, and the places that emitted in their calls. What
+    /// nobody heard and who was never called is drawn dashed, and says so.
     pub fn to_mermaid(&self) -> String {
-        let mut text = "flowchart LR\n".to_owned();
+        let mut text = "flowchart TB\n".to_owned();
         let graph = Graph::of(self);
         if !self.has_metrics {
             line(&mut text, format_args!("%% {WITHOUT_METRICS}"));
@@ -28,7 +29,7 @@ impl Topology {
                 Mark::Unheard => ":::unheard",
                 Mark::Idle => ":::idle",
             });
-            line(&mut text, format_args!("{}{number}{open}\"{}\"{close}{class}", kind.letter(), label.join("<br/>")));
+            line(&mut text, format_args!("{}{open}\"{}\"{close}{class}", kind.id(number), label.join("<br/>")));
         }
         for Edge { from, to, label, is_dashed } in &graph.edges {
             let arrow = if *is_dashed { "-.->" } else { "-->" };
@@ -47,28 +48,21 @@ impl Topology {
         if !self.has_metrics {
             line(&mut text, format_args!("// {WITHOUT_METRICS}"));
         }
-        line(&mut text, format_args!("rankdir=LR;"));
         for (kind, number, node) in graph.nodes() {
             let (shape, style) = match kind {
-                Kind::Place => ("box", ""),
-                Kind::Event => ("ellipse", ""),
+                Kind::Place => ("box", "solid"),
+                Kind::Event => ("ellipse", "solid"),
                 Kind::Listener => ("box", "rounded"),
             };
-            let (more, color) = match node.mark {
-                None => ("", ""),
-                Some(Mark::Unheard) => ("dashed", ", color=red, penwidth=2"),
-                Some(Mark::Idle) => ("dashed", ", color=gray, fontcolor=gray"),
+            let mark = match node.mark {
+                None => "",
+                Some(Mark::Unheard) => ",dashed\", color=red, penwidth=\"2",
+                Some(Mark::Idle) => ",dashed\", color=gray, fontcolor=\"gray",
             };
-            let style = [style, more].into_iter().filter(|style| !style.is_empty()).collect::<Vec<_>>().join(",");
             let label: Vec<_> = node.lines.iter().map(|line| escape_for_dot(line)).collect();
-            line(
-                &mut text,
-                format_args!(
-                    "{}{number} [label=\"{}\", shape={shape}, style=\"{style}\"{color}];",
-                    kind.letter(),
-                    label.join("\\n")
-                ),
-            );
+            let label = label.join("\\n");
+            let id = kind.id(number);
+            line(&mut text, format_args!("{id} [label=\"{label}\", shape={shape}, style=\"{style}{mark}\"];"));
         }
         for Edge { from, to, label, is_dashed } in &graph.edges {
             let style = if *is_dashed { "dashed" } else { "solid" };
@@ -124,16 +118,13 @@ enum Kind {
 }
 
 impl Kind {
-    fn letter(self) -> char {
-        match self {
+    fn id(self, number: usize) -> String {
+        let letter = match self {
             Self::Place => 'p',
             Self::Event => 'e',
             Self::Listener => 'l',
-        }
-    }
-
-    fn id(self, number: usize) -> String {
-        format!("{}{number}", self.letter())
+        };
+        format!("{letter}{number}")
     }
 }
 
@@ -179,8 +170,8 @@ impl Graph {
     fn of(topology: &Topology) -> Self {
         let mut graph = Self { places: Vec::new(), events: Vec::new(), listeners: Vec::new(), edges: Vec::new() };
         let mut events = Vec::new();
-        graph.add_sites(topology, &mut events);
-        graph.add_listeners(topology, &mut events);
+        let callers = graph.add_sites(topology, &mut events);
+        graph.add_listeners(topology, &mut events, &callers);
         for unheard in positions(&events, |event| event.home == UNHEARD) {
             let strays = positions(&events, |event| event.unheard > 0);
             graph.edges.extend(strays.map(|stray| Edge {
@@ -194,8 +185,10 @@ impl Graph {
         graph
     }
 
-    fn add_sites(&mut self, topology: &Topology, events: &mut Vec<Event>) {
+    /// Also in whose calls there is emitted at which place.
+    fn add_sites(&mut self, topology: &Topology, events: &mut Vec<Event>) -> BTreeSet<(Who, usize)> {
         let mut places = Vec::new();
+        let mut callers = BTreeSet::new();
         for site in &topology.sites {
             let place = Place(site.emitted_at).to_string();
             let from = places.iter().position(|known| *known == place).unwrap_or_else(|| {
@@ -203,6 +196,7 @@ impl Graph {
                 self.places.push(Node { lines: vec![place], mark: None });
                 places.len() - 1
             });
+            callers.extend(site.by.iter().map(|&who| (who, from)));
             let to = Event::find_or_add(events, site.home, site.event, site.topic.as_deref());
             events[to].emitted += site.emitted;
             events[to].unheard += site.unheard;
@@ -213,9 +207,10 @@ impl Graph {
                 is_dashed: false,
             });
         }
+        callers
     }
 
-    fn add_listeners(&mut self, topology: &Topology, events: &mut Vec<Event>) {
+    fn add_listeners(&mut self, topology: &Topology, events: &mut Vec<Event>, callers: &BTreeSet<(Who, usize)>) {
         let topics: Vec<_> = events.iter().map(|event| topology.topic(event.topic.as_deref())).collect();
         for group in topology.groups() {
             let to = Kind::Listener.id(self.listeners.len());
@@ -229,6 +224,13 @@ impl Graph {
                 let (from, is_dashed) = (Kind::Event.id(event), group.home() == UNHEARD);
                 self.edges.push(Edge { from, to: to.clone(), label: String::new(), is_dashed });
             }
+            let own = callers.iter().filter(|(who, _)| *who == group.who());
+            self.edges.extend(own.map(|&(_, place)| Edge {
+                from: to.clone(),
+                to: Kind::Place.id(place),
+                label: String::new(),
+                is_dashed: false,
+            }));
             self.listeners.push(group.node(topology.has_metrics));
         }
     }
@@ -273,7 +275,8 @@ impl Event {
 
 impl Group<'_> {
     fn node(&self, has_metrics: bool) -> Node {
-        let mut lines = vec![self.who()];
+        let mut lines: Vec<_> = self.first.name.map(|name| format!("{name:?}")).into_iter().collect();
+        lines.push(self.place());
         if has_metrics && self.calls > 0 {
             let failed = if self.failures > 0 { format!(", {} failed", self.failures) } else { String::new() };
             lines.push(format!("{} {}{failed}", self.calls, if self.calls == 1 { "call" } else { "calls" }));

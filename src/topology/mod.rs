@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::handle::Emitter;
-use crate::info::{ListenerInfo, Place};
+use crate::info::{ListenerInfo, Place, Who};
 use crate::registry::{ANY, UNHEARD};
 use crate::topic::Topic;
 use crate::watch::sites;
@@ -79,20 +79,23 @@ pub struct EmitSite {
     pub unheard: u64,
     /// The number of the type's channel.
     home: u32,
+    /// In whose calls.
+    by: Vec<Who>,
 }
 
 impl EmitSite {
     /// What stands for the topics that are not told apart. No topic has this name, for it has a space in it.
     pub const OTHER_TOPICS: &'static str = "(other topics)";
 
-    fn new(line: sites::Line, counts: sites::Counts) -> Self {
+    fn new(line: sites::Line, uses: sites::Uses) -> Self {
         let sites::Line { event, home, emitted_at, is_deferred, topic } = line;
         let topic = match topic {
             sites::Topic::None => None,
             sites::Topic::Named(name) => Some(name),
             sites::Topic::Others => Some(Self::OTHER_TOPICS.into()),
         };
-        Self { event, topic, emitted_at, is_deferred, emitted: counts.emitted, unheard: counts.unheard, home }
+        let sites::Uses { counts: sites::Counts { emitted, unheard }, by } = uses;
+        Self { event, topic, emitted_at, is_deferred, emitted, unheard, home, by: by.into_iter().collect() }
     }
 }
 
@@ -107,7 +110,7 @@ impl Topology {
             sites: sites
                 .into_iter()
                 .flat_map(|sites| sites.all())
-                .map(|(line, counts)| EmitSite::new(line, counts))
+                .map(|(line, uses)| EmitSite::new(line, uses))
                 .collect(),
         }
     }
@@ -190,11 +193,20 @@ impl<'a> Group<'a> {
         self.first.id.home()
     }
 
-    /// `"billing" (src/billing.rs:42)`, and how many there are, if they are several.
-    fn who(&self) -> String {
-        let place = Place(self.first.registered_at);
-        let who = self.first.name.map_or_else(|| place.to_string(), |name| format!("{name:?} ({place})"));
-        if self.listeners == 1 { who } else { format!("{who}, {} listeners", self.listeners) }
+    fn who(&self) -> Who {
+        Who { name: self.first.name, registered_at: self.first.registered_at }
+    }
+
+    /// `"billing" (src/billing.rs:42)`.
+    fn title(&self) -> String {
+        let place = self.place();
+        self.first.name.map_or_else(|| place.clone(), |name| format!("{name:?} ({place})"))
+    }
+
+    /// `src/billing.rs:42`, and how many it added.
+    fn place(&self) -> String {
+        let (place, listeners) = (Place(self.first.registered_at), self.listeners);
+        if listeners == 1 { place.to_string() } else { format!("{place}, {listeners} listeners") }
     }
 
     /// The patterns it is narrowed to.

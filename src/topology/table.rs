@@ -34,7 +34,7 @@ impl fmt::Display for Topology {
             idle.map(|group| {
                 let part =
                     if group.idle < group.listeners { format!(" ({} of them)", group.idle) } else { String::new() };
-                format!("{}{part}, for {}{}", group.who(), group.first.event, on(group.topics().as_deref()))
+                format!("{}{part}, for {}{}", group.title(), group.first.event, on(group.topics().as_deref()))
             }),
         )
     }
@@ -93,7 +93,7 @@ impl Topology {
     }
 
     fn row_of(&self, group: &Group<'_>) -> Row {
-        let mut row = Row::of(format!("  heard by {}{}", group.who(), on(group.topics().as_deref())));
+        let mut row = Row::of(format!("  heard by {}{}", group.title(), on(group.topics().as_deref())));
         if self.has_metrics {
             let time = format!("{:.1?}", group.time);
             row.cells = [group.calls.to_string(), String::new(), group.failures.to_string(), time];
@@ -106,10 +106,13 @@ impl Topology {
 impl Row {
     fn of_site(site: &EmitSite) -> Self {
         let remark = if site.unheard == site.emitted { "nobody hears it" } else { "" };
+        let mut by: Vec<_> = site.by.iter().map(|who| who.short()).collect();
+        by.dedup();
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join(", ")) };
         Self {
             cells: [site.emitted.to_string(), site.unheard.to_string(), String::new(), String::new()],
             remark: remark.to_owned(),
-            ..Self::of(format!("  {}", site.whence()))
+            ..Self::of(format!("  {}{by}", site.whence()))
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What is emitted, and where in the source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::info::Who;
 use crate::raw::shards::Shards;
 use crate::sync::Mutex;
 
@@ -25,6 +26,8 @@ struct Key {
 struct Site {
     emitted_at: &'static Location<'static>,
     event: &'static str,
+    /// In whose calls, each once and the first few of them.
+    by: Vec<Who>,
     without_topic: Counts,
     by_topic: HashMap<String, Counts>,
     /// On topics past the first [`TOPICS`], which may be names that never come again.
@@ -32,7 +35,10 @@ struct Site {
 }
 
 /// How many topics a thread tells apart at a place.
-pub(crate) const TOPICS: usize = 32;
+const TOPICS: usize = 32;
+
+/// How many listeners it tells apart that emit there.
+const CALLERS: usize = 32;
 
 /// How many events were emitted, and how many of these nobody heard.
 #[derive(Clone, Copy, Default)]
@@ -54,6 +60,8 @@ pub(crate) struct Emitted<'a> {
     pub(crate) event: &'static str,
     pub(crate) topic: Option<&'a str>,
     pub(crate) emitted_at: &'static Location<'static>,
+    /// In whose call, if it was in one.
+    pub(crate) by: Option<Who>,
     pub(crate) is_deferred: bool,
     pub(crate) is_unheard: bool,
 }
@@ -75,29 +83,40 @@ pub(crate) enum Topic {
     Others,
 }
 
+/// How often that was, and in whose calls.
+#[derive(Default)]
+pub(crate) struct Uses {
+    pub(crate) counts: Counts,
+    pub(crate) by: BTreeSet<Who>,
+}
+
 impl Sites {
     pub(crate) fn new() -> Self {
         Self(Shards::new())
     }
 
     pub(crate) fn note(&self, emitted: &Emitted<'_>) {
-        let &Emitted { home, event, topic, emitted_at, is_deferred, is_unheard } = emitted;
+        let &Emitted { home, event, topic, emitted_at, by, is_deferred, is_unheard } = emitted;
         let key = Key { place: std::ptr::from_ref(emitted_at).addr(), home, is_deferred };
         // No user code runs below this lock, and no other thread waits at it, but to read.
         let mut sites = self.0.mine().lock();
         let site = sites.entry(key).or_insert_with(|| Site {
             emitted_at,
             event,
+            by: Vec::new(),
             without_topic: Counts::default(),
             by_topic: HashMap::new(),
             on_others: Counts::default(),
         });
+        if let Some(caller) = by {
+            site.add_caller(caller);
+        }
         site.counts(topic).add(Counts { emitted: 1, unheard: u64::from(is_unheard) });
     }
 
     /// What was noted so far, in order.
-    pub(crate) fn all(&self) -> BTreeMap<Line, Counts> {
-        let mut lines = BTreeMap::<_, Counts>::new();
+    pub(crate) fn all(&self) -> BTreeMap<Line, Uses> {
+        let mut lines = BTreeMap::<_, Uses>::new();
         for shard in self.0.all() {
             for (key, site) in &*shard.lock() {
                 let mut add = |topic, counts: Counts| {
@@ -105,7 +124,9 @@ impl Sites {
                         let &Site { emitted_at, event, .. } = site;
                         let Key { home, is_deferred, .. } = *key;
                         let line = Line { event, home, emitted_at, is_deferred, topic };
-                        lines.entry(line).or_default().add(counts);
+                        let uses = lines.entry(line).or_default();
+                        uses.counts.add(counts);
+                        uses.by.extend(&site.by);
                     }
                 };
                 add(Topic::None, site.without_topic);
@@ -118,6 +139,12 @@ impl Sites {
 }
 
 impl Site {
+    fn add_caller(&mut self, caller: Who) {
+        if self.by.len() < CALLERS && !self.by.contains(&caller) {
+            self.by.push(caller);
+        }
+    }
+
     fn counts(&mut self, topic: Option<&str>) -> &mut Counts {
         let Some(topic) = topic else { return &mut self.without_topic };
         if self.by_topic.len() >= TOPICS && !self.by_topic.contains_key(topic) {

@@ -1,12 +1,13 @@
 //! What is counted of one listener.
 
+use std::cell::Cell;
 use std::panic::Location;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::info::{Figures, Place, Who};
 use crate::raw::shards::Shards;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering, thread_cells};
 
 /// A listener's figures, and how slow it was.
 pub(crate) struct Tally {
@@ -23,6 +24,23 @@ struct Counts {
     calls: AtomicU64,
     failures: AtomicU64,
     nanoseconds: AtomicU64,
+}
+
+thread_cells! {
+    /// Who runs on this thread, of those that are counted.
+    static RUNNING: Cell<Option<Who>> = Cell::new(None);
+}
+
+/// In whose run this thread is, if it is in one that is counted.
+#[inline]
+pub(crate) fn running() -> Option<Who> {
+    RUNNING.with(Cell::get)
+}
+
+/// A run that has begun.
+pub(crate) struct Began {
+    at: Duration,
+    outer: Option<Who>,
 }
 
 /// What came of a listener's run: a call, or a poll of a call's future.
@@ -59,17 +77,18 @@ impl Tally {
         Self { who, clock, counts: counts.then(Shards::new), slow }
     }
 
-    /// The time at which a run begins.
+    /// To be called when a run begins. Between this and the [`end`](Self::end), no panic may pass.
     #[inline]
-    pub(crate) fn begin(&self) -> Duration {
-        self.clock.now()
+    pub(crate) fn begin(&self) -> Began {
+        Began { at: self.clock.now(), outer: RUNNING.with(|running| running.replace(Some(self.who))) }
     }
 
-    /// Counts a run that began then and has ended.
+    /// Counts a run that has ended. Says who is slow, which runs the user's code.
     #[inline]
-    pub(crate) fn end(&self, began: Duration, run: Run, heard: &Heard<'_>) {
+    pub(crate) fn end(&self, began: Began, run: Run, heard: &Heard<'_>) {
+        RUNNING.with(|running| running.set(began.outer));
         let now = self.clock.now();
-        let took = now.saturating_sub(began);
+        let took = now.saturating_sub(began.at);
         if let Some(counts) = &self.counts {
             counts.mine().add(run, took);
         }
