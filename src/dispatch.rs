@@ -23,7 +23,7 @@ use crate::raw::gate::Gate;
 use crate::raw::roll::{Chunk, Chunks, Entry};
 use crate::registry::{Channel, Held, ListenerRef, Name, Snapshot, broad_event};
 use crate::watch::Watch;
-use crate::watch::sites::Emitted;
+use crate::watch::sites;
 use crate::watch::tally;
 
 /// Delivers the event now: what `emit` promises. `channel`, if the caller has it at hand.
@@ -209,7 +209,7 @@ fn note<T: 'static, E: 'static>(watch: &Watch, home: u32, delivery: &Delivery<'_
     if let Some(sites) = &watch.sites
         && !is_failure::<T, E>()
     {
-        sites.note(&Emitted {
+        sites.note(&sites::Emission {
             home,
             event,
             topic,

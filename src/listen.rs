@@ -282,12 +282,13 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     where
         T: Clone + Send,
     {
+        let place = Location::caller();
         Recorder::new(|seen| {
             let keep = move |event: &T, _: &Scene<'_, E>, _| {
                 seen.push(event);
                 Flow::Continue
             };
-            self.add(Silent { inner: Closure::new(keep) })
+            self.add_at(place, Silent { inner: Closure::new(keep) })
         })
     }
 
@@ -371,7 +372,8 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     where
         T: Clone + Send,
     {
-        let about = self.about(Location::caller());
+        let place = Location::caller();
+        let about = self.about(place);
         Reader::new(self.emitter, self.capacity, self.overflow, |sender| {
             let keep = move |event: &T, scene: &Scene<'_, E>, id: ListenerId| {
                 let envelope = Envelope::new(event.clone(), scene);
@@ -384,7 +386,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
                 }
                 Flow::Continue
             };
-            self.add(Closure::new(keep))
+            self.add_at(place, Closure::new(keep))
         })
     }
 
@@ -440,8 +442,12 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     }
 
     #[track_caller]
-    fn add(mut self, hear: impl Hear<T, E> + 'static) -> Subscription {
-        let added_at = Location::caller();
+    fn add(self, hear: impl Hear<T, E> + 'static) -> Subscription {
+        self.add_at(Location::caller(), hear)
+    }
+
+    /// The same in a closure, which doesn't know its caller.
+    fn add_at(mut self, added_at: &'static Location<'static>, hear: impl Hear<T, E> + 'static) -> Subscription {
         match self.tally(added_at) {
             None => self.wrap(hear, added_at),
             Some(tally) => self.wrap(Watched::new(tally, hear), added_at),

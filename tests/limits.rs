@@ -1,12 +1,13 @@
 //! Limits that help: how deep emissions nest, how many listeners an event gathers.
 
-use std::io;
+mod common;
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use common::traced;
 use hearken::{Builder, Cause, Emitter, Failure};
-use tracing::subscriber::with_default;
 
 struct Ping;
 struct Pong;
@@ -170,29 +171,6 @@ fn max_depth_counts_the_outermost_emission() {
     let _never = bus.on(|_: &Pong| unreachable!("it would be the second level"));
     bus.emit(&Ping);
     assert_eq!(failures.load(Relaxed), 1);
-}
-
-/// What is traced while this runs.
-fn traced(run: impl FnOnce()) -> String {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time();
-    with_default(subscriber.finish(), run);
-    let lines = lines.0.lock().unwrap();
-    String::from_utf8(lines.clone()).unwrap()
 }
 
 #[test]

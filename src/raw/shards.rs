@@ -58,7 +58,6 @@ impl Number {
         let number = match TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lowest_free) {
             Ok(taken) => taken.trailing_ones(),
             // Spread over what the others use.
-            #[expect(clippy::cast_possible_truncation, reason = "less than 64")]
             Err(_) => u64::BITS + (FURTHER.fetch_add(1, Ordering::Relaxed) % 64) as u32,
         };
         self.0.set(Some(number));

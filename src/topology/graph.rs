@@ -158,7 +158,7 @@ struct Graph {
 /// An event on a topic, or on none; or what listeners listen for, if nobody emitted it.
 struct Event {
     home: u32,
-    event: &'static str,
+    name: &'static str,
     topic: Option<String>,
     emitted: u64,
     unheard: u64,
@@ -214,8 +214,9 @@ impl Graph {
         let topics: Vec<_> = events.iter().map(|event| topology.topic(event.topic.as_deref())).collect();
         for group in topology.groups() {
             let to = Kind::Listener.id(self.listeners.len());
-            let hears = |at: usize| events[at].home == group.home() && is_narrowed_to(group.first, topics[at].as_ref());
-            let mut heard: Vec<_> = (0..topics.len()).filter(|&at| hears(at)).collect();
+            let is_heard =
+                |at: usize| events[at].home == group.home() && is_narrowed_to(group.first, topics[at].as_ref());
+            let mut heard: Vec<_> = (0..topics.len()).filter(|&at| is_heard(at)).collect();
             if heard.is_empty() {
                 heard.push(Event::find_or_add(events, group.home(), group.first.event, group.topics().as_deref()));
             }
@@ -248,17 +249,17 @@ fn positions(events: &[Event], is_it: impl Fn(&Event) -> bool) -> impl Iterator<
 }
 
 impl Event {
-    fn find_or_add(events: &mut Vec<Self>, home: u32, event: &'static str, topic: Option<&str>) -> usize {
+    fn find_or_add(events: &mut Vec<Self>, home: u32, name: &'static str, topic: Option<&str>) -> usize {
         let known = positions(events, |known| known.home == home && known.topic.as_deref() == topic).next();
         known.unwrap_or_else(|| {
             let topic = topic.map(str::to_owned);
-            events.push(Self { home, event, topic, emitted: 0, unheard: 0, calls: 0 });
+            events.push(Self { home, name, topic, emitted: 0, unheard: 0, calls: 0 });
             events.len() - 1
         })
     }
 
     fn node(&self, has_metrics: bool) -> Node {
-        let mut lines = vec![self.event.to_owned()];
+        let mut lines = vec![self.name.to_owned()];
         lines.extend(self.topic.as_ref().map(|topic| format!("@ {topic}")));
         let (remark, mark) = match (self.emitted, self.unheard) {
             (0, _) if has_metrics && self.home >= FIRST_TYPE && self.calls == 0 => {

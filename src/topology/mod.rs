@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::handle::Emitter;
 use crate::info::{ListenerInfo, Place, Who};
 use crate::registry::{ANY, UNHEARD};
-use crate::topic::Topic;
-use crate::watch::sites;
+use crate::topic::{Pattern, Topic};
+use crate::watch::sites::{self, Sites};
 
 /// What a bus was used for so far: which places in the source emit what, on which topic and how often, and which listeners hear it.
 ///
@@ -107,11 +107,7 @@ impl Topology {
             listeners: emitter.listeners(),
             separator: bus.registry.separator,
             has_metrics: sites.is_some(),
-            sites: sites
-                .into_iter()
-                .flat_map(|sites| sites.all())
-                .map(|(line, uses)| EmitSite::new(line, uses))
-                .collect(),
+            sites: sites.into_iter().flat_map(Sites::all).map(|(line, uses)| EmitSite::new(line, uses)).collect(),
         }
     }
 
@@ -211,7 +207,7 @@ impl<'a> Group<'a> {
 
     /// The patterns it is narrowed to.
     fn topics(&self) -> Option<String> {
-        let topics: Vec<_> = self.first.topics.iter().map(|pattern| pattern.as_str()).collect();
+        let topics: Vec<_> = self.first.topics.iter().map(Pattern::as_str).collect();
         (!topics.is_empty()).then(|| topics.join(", "))
     }
 

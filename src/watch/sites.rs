@@ -54,8 +54,8 @@ impl Counts {
     }
 }
 
-/// One emission.
-pub(crate) struct Emitted<'a> {
+/// An emission that has ended.
+pub(crate) struct Emission<'a> {
     pub(crate) home: u32,
     pub(crate) event: &'static str,
     pub(crate) topic: Option<&'a str>,
@@ -95,8 +95,8 @@ impl Sites {
         Self(Shards::new())
     }
 
-    pub(crate) fn note(&self, emitted: &Emitted<'_>) {
-        let &Emitted { home, event, topic, emitted_at, by, is_deferred, is_unheard } = emitted;
+    pub(crate) fn note(&self, emitted: &Emission<'_>) {
+        let &Emission { home, event, topic, emitted_at, by, is_deferred, is_unheard } = emitted;
         let key = Key { place: std::ptr::from_ref(emitted_at).addr(), home, is_deferred };
         // No user code runs below this lock, and no other thread waits at it, but to read.
         let mut sites = self.0.mine().lock();
