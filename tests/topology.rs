@@ -303,17 +303,17 @@ event times unheard failed time
 &str
 deferred at L13. 1 1 nobody hears it
 topology::Generic<u8>
-heard by "never" (L9.) 0 0 0.0ns never called
+heard by "never" (L9.) 0 0 0 never called
 topology::Ping
 emitted at L11. on order.new 1 0
 emitted at L12. on order.new 1 0
 heard by "billing" (L1.) on order.* 2 2 2.0ms
 topology::Pong
 emitted at L3. by "billing" 2 0
-heard by L6., 3 listeners 6 0 0.0ns
-heard by L7. 0 0 0.0ns never called, paused
+heard by L6., 3 listeners 6 0 0
+heard by L7. 0 0 0 never called, paused
 unheard events
-heard by L10. 1 0 0.0ns
+heard by L10. 1 0 0
 heard by nobody:
 &str, 1 of 1 deferred at L13.
 never called:
@@ -366,6 +366,8 @@ fn the_dot_graph_is_the_same() {
     let (bus, line, _keeps) = busy_bus();
     let expected = r#"
 digraph bus {
+    node [fontname="Helvetica"];
+    edge [fontname="Helvetica"];
     p0 [label="L13.", shape=box, style="solid"];
     p1 [label="L11.", shape=box, style="solid"];
     p2 [label="L12.", shape=box, style="solid"];
@@ -429,7 +431,9 @@ fn read_mermaid(label: &str) -> String {
         text.push(char::from_u32(code.parse().expect("a number")).expect("a character"));
         rest = behind;
     }
-    (text + rest).replace("<br/>", "\n")
+    let text = (text + rest).replace("<br/>", "\n");
+    assert!(!text.contains("\\n"), "Mermaid would break the line: {text}");
+    text.replace('\u{2060}', "")
 }
 
 /// What Graphviz shows for one.
@@ -453,7 +457,7 @@ fn read_dot(label: &str) -> String {
 proptest! {
     #[test]
     fn whatever_a_listener_is_called_both_graphs_show_it(
-        name in r#"([a-z_]|["'#&;<>\\`*~%{}\[\]()|$@:/ ]|style|classDef|end|%%|\PC){0,12}"#,
+        name in r#"([a-z_]|["'#&;<>\\`*~%{}\[\]()|$@:/ ]|style|classDef|end|\\n|%%|\PC){0,12}"#,
     ) {
         let bus = counting_bus();
         let name: &'static str = name.leak();
@@ -471,7 +475,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_topic_is_emitted_on_both_graphs_show_it(topic in r#"[a-z"'#&;<>\\`%{}()|_-]{1,12}"#) {
+    fn whatever_topic_is_emitted_on_both_graphs_show_it(topic in r#"[a-z"'#&;<>\\`%{}()|_n-]{1,12}"#) {
         let bus = counting_bus();
         bus.topic(&topic).emit(&Ping);
         let topology = bus.topology();

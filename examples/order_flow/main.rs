@@ -10,6 +10,7 @@
 //! cargo run --example order_flow orders.jsonl # other ones, a JSON object a line
 //! generate_orders | cargo run --example order_flow -
 //! cargo run --example order_flow -- --topology # and then who emitted what, and who heard it
+//! cargo run --example order_flow -- --topology=mermaid # or `=dot`: that as a graph, and nothing else
 //! ```
 //!
 //! What goes wrong is told on stderr as it happens. A summary on stdout accounts for every line.
@@ -24,13 +25,12 @@ mod notification;
 mod report;
 
 use std::env;
-use std::fmt;
 use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use hearken::{BoxError, Emitter, Topology};
+use hearken::{BoxError, Emitter};
 
 use crate::audit::Audit;
 use crate::billing::Billing;
@@ -71,10 +71,13 @@ fn run() -> Result<(), BoxError> {
     report.close();
     // What was read before a read error did go through the shop, so it is told too.
     if all_read.is_ok() || report.lines() > 0 {
-        print(&format_args!("{audit}\n{report}"))?;
-        if let Some(view) = view {
-            print(&format_args!("\n{}", draw(&bus.topology(), view)))?;
-        }
+        print(&match view {
+            None => format!("{audit}\n{report}"),
+            Some(View::Table) => format!("{audit}\n{report}\n{}", bus.topology()),
+            // Alone, for a program that draws it.
+            Some(View::Mermaid) => bus.topology().to_mermaid(),
+            Some(View::Dot) => bus.topology().to_dot(),
+        })?;
     }
     all_read
 }
@@ -88,18 +91,10 @@ fn with_quiet_panics<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-fn draw(topology: &Topology, view: View) -> String {
-    match view {
-        View::Table => topology.to_string(),
-        View::Mermaid => topology.to_mermaid(),
-        View::Dot => topology.to_dot(),
-    }
-}
-
 /// Prints to stdout. A reader that left early, as `head` does, has seen enough.
-fn print(text: &dyn fmt::Display) -> Result<(), BoxError> {
+fn print(text: &str) -> Result<(), BoxError> {
     let mut stdout = io::stdout().lock();
-    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("can't print: {error}").into()),
         _ => Ok(()),
     }

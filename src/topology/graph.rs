@@ -48,6 +48,8 @@ impl Topology {
         if !self.has_metrics {
             line(&mut text, format_args!("// {WITHOUT_METRICS}"));
         }
+        line(&mut text, format_args!("node [fontname=\"Helvetica\"];"));
+        line(&mut text, format_args!("edge [fontname=\"Helvetica\"];"));
         for (kind, number, node) in graph.nodes() {
             let (shape, style) = match kind {
                 Kind::Place => ("box", "solid"),
@@ -93,6 +95,10 @@ fn escape_for_mermaid(text: &str) -> String {
             escaped.push(c);
         } else {
             let _ = write!(escaped, "#{};", u32::from(c));
+        }
+        if c == '\\' && rest.peek() == Some(&'n') {
+            // With nothing between them, Mermaid breaks the line there; this joins and takes no room.
+            escaped.push_str("#8288;");
         }
         is_in_word = c.is_alphanumeric();
     }

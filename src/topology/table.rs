@@ -95,7 +95,7 @@ impl Topology {
     fn row_of(&self, group: &Group<'_>) -> Row {
         let mut row = Row::of(format!("  heard by {}{}", group.title(), on(group.topics().as_deref())));
         if self.has_metrics {
-            let time = format!("{:.1?}", group.time);
+            let time = if group.time.is_zero() { "0".to_owned() } else { format!("{:.1?}", group.time) };
             row.cells = [group.calls.to_string(), String::new(), group.failures.to_string(), time];
         }
         row.remark = group.remark();
