@@ -212,27 +212,37 @@ fn a_failure_knows_how_often_its_listener_failed() {
     assert_eq!(failures.take(), [Some(1), Some(2)]);
 }
 
-#[test]
-fn what_four_threads_count_is_exact() {
-    const EACH: u64 = 5_000;
+/// Emits on so many threads at once, so often on each. Every fifth call fails.
+fn emit_on_threads(threads: usize, each: u64) {
     let bus = Emitter::builder().metrics(true).build(hearken::ignore);
     let _some_fail = bus.on(|n: &u64| if n.is_multiple_of(5) { fail("no") } else { Ok(()) });
     let _any = bus.on_any(|_| {});
-    let all_there = Barrier::new(4);
-    thread::scope(|threads| {
-        for _ in 0..4 {
-            threads.spawn(|| {
+    let all_there = Barrier::new(threads);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
                 all_there.wait();
-                for n in 0..EACH {
+                for n in 0..each {
                     bus.emit(&n);
                 }
             });
         }
     });
     let [some_fail, any] = &bus.listeners()[..] else { panic!("two listen") };
-    assert_eq!((some_fail.calls, some_fail.failures), (Some(4 * EACH), Some(4 * EACH / 5)));
-    assert_eq!(any.calls, Some(4 * EACH + 4 * EACH / 5), "with the failures");
+    let all = threads as u64 * each;
+    assert_eq!((some_fail.calls, some_fail.failures), (Some(all), Some(all / 5)));
+    assert_eq!(any.calls, Some(all + all / 5), "with the failures");
     assert!(some_fail.time.is_some_and(|time| time > Duration::ZERO));
+}
+
+#[test]
+fn what_four_threads_count_is_exact() {
+    emit_on_threads(4, 5_000);
+}
+
+#[test]
+fn what_more_threads_count_than_have_places_of_their_own_is_exact_too() {
+    emit_on_threads(80, 1_000);
 }
 
 #[test]

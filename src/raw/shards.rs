@@ -83,20 +83,24 @@ mod tests {
     use crate::sync::{AtomicU64, Mutex};
 
     #[test]
-    fn threads_that_live_at_once_have_numbers_of_their_own() {
+    fn threads_that_live_at_once_have_numbers_and_places_of_their_own() {
         let (tell, told) = channel();
         let go_on = Mutex::new(());
+        let shards = Shards::<u8>::new();
         let wait = go_on.lock();
         thread::scope(|threads| {
             for _ in 0..8 {
-                let (tell, go_on) = (tell.clone(), &go_on);
+                let (tell, go_on, shards) = (tell.clone(), &go_on, &shards);
                 threads.spawn(move || {
-                    tell.send(number()).unwrap();
+                    tell.send((number(), std::ptr::from_ref(shards.mine()).addr())).unwrap();
                     drop(go_on.lock());
                 });
             }
-            let numbers: HashSet<_> = told.iter().take(8).collect();
+            let (numbers, places): (HashSet<_>, HashSet<_>) = told.iter().take(8).unzip();
             assert_eq!(numbers.len(), 8, "{numbers:?}");
+            // Other tests' threads have numbers too, so that some of these may share a place.
+            assert!(places.len() > 1, "{places:?}");
+            assert!(places.iter().all(|place| place % 128 == 0), "{places:?}");
             drop(wait);
         });
     }
