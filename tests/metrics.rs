@@ -171,6 +171,27 @@ fn what_is_not_called_is_not_counted() {
 }
 
 #[test]
+fn a_counted_listener_goes_with_its_owner_as_any_does() {
+    let (bus, _) = counting_bus();
+    let owner = Arc::new(());
+    let asked = Log::new();
+    let filter = {
+        let asked = asked.clone();
+        move |_: &Ping| {
+            asked.add(());
+            true
+        }
+    };
+    let _owned = bus.listen::<Ping>().on_weak(&owner, |(), _| {});
+    let _filtered = bus.listen::<Ping>().filter(filter).on_weak(&owner, |(), _| {});
+    assert_eq!(bus.listen::<Ping>().count(), 2);
+    drop(owner);
+    assert_eq!(bus.listen::<Ping>().count(), 0);
+    assert_eq!(bus.emit(&Ping).heard, 0);
+    assert!(asked.take().is_empty() && bus.listeners().is_empty());
+}
+
+#[test]
 fn listeners_of_every_type_recorders_and_inboxes_are_counted_too() {
     let (bus, _) = counting_bus();
     let _any = bus.on_any(|_| fail("no"));

@@ -326,6 +326,22 @@ L7., for topology::Pong
 }
 
 #[test]
+fn a_deferred_event_was_emitted_in_nobodys_call_whoever_drains() {
+    let bus = counting_bus();
+    let _drains = bus.listen::<Ping>().named("drains").on_with(|_, cx| {
+        cx.emitter().emit(&7_u8);
+        cx.emitter().drain();
+    });
+    bus.defer(Pong).unwrap();
+    bus.emit(&Ping);
+    let table = bus.topology().to_string();
+    let rows: Vec<_> = table.lines().filter(|line| line.contains("ed at tests")).take(3).collect();
+    let [_, pong, byte] = rows[..] else { panic!("{table}") };
+    assert!(pong.starts_with("  deferred at ") && !pong.contains(" by "), "{pong}");
+    assert!(byte.contains(" by \"drains\""), "{byte}");
+}
+
+#[test]
 fn the_mermaid_graph_leads_from_places_over_events_to_listeners_and_on_to_what_they_emit() {
     let (bus, line, _keeps) = busy_bus();
     let expected = r##"
