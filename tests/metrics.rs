@@ -322,32 +322,6 @@ fn emitting_with_metrics_allocates_nothing_once_all_was_emitted() {
     assert_eq!(measure(emit).count_total, 0);
 }
 
-#[test]
-fn metrics_leave_a_listener_its_share_of_the_stack() {
-    // Less than without: 12 of the 16 KiB that a level has, of 2 MiB for 128 levels, in a debug build 9.
-    const SHARE: usize = if cfg!(debug_assertions) { 9 << 10 } else { 12 << 10 };
-
-    #[inline(never)]
-    fn here() -> usize {
-        let local = 0_u8;
-        std::hint::black_box(&raw const local).addr()
-    }
-
-    let bus = Emitter::builder().metrics(true).build(hearken::ignore);
-    let places = Log::new();
-    let _deeper = bus.on_with({
-        let places = places.clone();
-        move |_: &Ping, cx| {
-            places.add(here());
-            cx.emitter().emit(&Ping);
-        }
-    });
-    bus.emit(&Ping);
-    let places = places.take();
-    let used = (places[0] - places[places.len() - 1]) / (places.len() - 1);
-    assert!(used <= (16 << 10) - SHARE, "a level takes {used} bytes of the stack");
-}
-
 // Slow listeners.
 
 /// A bus that tells of listeners that take longer than a second, and its clock.
