@@ -8,6 +8,7 @@
 //! | `Unprotected` | a map from the event's type to boxed closures, and nothing else: the fastest a bus of closures can be |
 //! | `Protected` | the same, but listeners may change meanwhile: the closures are read through hearken's snapshot cell |
 //! | `Hearken` | the bus: order, failures, panics, nesting, causes and all |
+//! | `Counted` | the bus with metrics |
 //!
 //! All get the same event and the same listeners: closures that read it and their own capture.
 
@@ -50,6 +51,11 @@ struct Hearken {
 }
 
 impl Hearken {
+    fn filled(bus: Emitter, listeners: u64) -> Self {
+        let subscriptions = (0..listeners).map(|number| bus.on(listener(number))).collect();
+        Self { bus, subscriptions }
+    }
+
     /// A listener comes, and goes at once.
     fn on_off_newest(&self) {
         drop(self.bus.on(listener(black_box(0))));
@@ -64,9 +70,7 @@ impl Hearken {
 
 impl Bus for Hearken {
     fn with_listeners(listeners: u64) -> Self {
-        let bus = Emitter::new(hearken::panic);
-        let subscriptions = (0..listeners).map(|number| bus.on(listener(number))).collect();
-        Self { bus, subscriptions }
+        Self::filled(Emitter::new(hearken::panic), listeners)
     }
 
     #[inline]
@@ -75,13 +79,27 @@ impl Bus for Hearken {
     }
 }
 
-#[divan::bench(types = [Unprotected, Protected, Hearken], args = [0, 1, 10, 100, 1_000])]
+/// The same with metrics.
+struct Counted(Hearken);
+
+impl Bus for Counted {
+    fn with_listeners(listeners: u64) -> Self {
+        Self(Hearken::filled(Emitter::builder().metrics(true).build(hearken::panic), listeners))
+    }
+
+    #[inline]
+    fn emit(&self, event: &Placed) {
+        self.0.emit(event);
+    }
+}
+
+#[divan::bench(types = [Unprotected, Protected, Hearken, Counted], args = [0, 1, 10, 100, 1_000])]
 fn emit<B: Bus>(bencher: Bencher<'_, '_>, listeners: u64) {
     let bus = B::with_listeners(listeners);
     bencher.bench_local(|| bus.emit(black_box(&PLACED)));
 }
 
-#[divan::bench(types = [Unprotected, Protected, Hearken], threads = [1, 2])]
+#[divan::bench(types = [Unprotected, Protected, Hearken, Counted], threads = [1, 2])]
 fn emit_from_threads<B: Bus>(bencher: Bencher<'_, '_>) {
     let bus = B::with_listeners(1);
     bencher.bench(|| bus.emit(black_box(&PLACED)));

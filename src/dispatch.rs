@@ -20,6 +20,9 @@ use crate::raw::frame;
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Entries, Entry, List};
 use crate::registry::{Channel, Held, ListenerRef, Name, Narrowed, Snapshot, broad_event};
+use crate::watch::Watch;
+use crate::watch::sites;
+use crate::watch::tally;
 
 /// Delivers the event now: what `emit` promises. `channel`, if the caller has it at hand.
 #[inline]
@@ -32,7 +35,7 @@ pub(crate) fn emit<T: 'static, E: Send + Sync + 'static>(
 ) -> Emission {
     let emitted_at = Location::caller();
     let bus = emitter.bus();
-    if frame::depth() >= bus.max_depth {
+    if frame::depth() >= bus.max_depth() {
         too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), emitted_at);
         return Emission::default();
     }
@@ -52,7 +55,7 @@ pub(crate) fn emit_awaited<T: 'static, E: Send + Sync + 'static>(
     started: Started<'_>,
 ) -> Emission {
     let bus = emitter.bus();
-    if frame::depth() >= bus.max_depth {
+    if frame::depth() >= bus.max_depth() {
         too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from.emitted_at);
         return Emission::default();
     }
@@ -95,7 +98,7 @@ pub(crate) fn deliver_late<T: 'static, E: Send + Sync + 'static>(
     event: &T,
     from: From,
 ) {
-    if frame::depth() >= emitter.bus().max_depth {
+    if frame::depth() >= emitter.bus().max_depth() {
         return too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from.emitted_at);
     }
     call_all(emitter, channel, Some(held), topic, event, from, Timing::Late);
@@ -108,7 +111,7 @@ fn too_deep<E: Send + Sync + 'static>(
     topic: Option<&str>,
     emitted_at: &'static Location<'static>,
 ) {
-    let cause = Cause::TooDeep { limit: emitter.bus().max_depth };
+    let cause = Cause::TooDeep { limit: emitter.bus().max_depth() };
     report(emitter, Failure::new(event, topic, None, emitted_at, cause));
 }
 
@@ -125,7 +128,7 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     if !turn.value.gate().word().is_open_to(turn.mark.noted) {
         return false;
     }
-    if frame::depth() >= bus.max_depth {
+    if frame::depth() >= bus.max_depth() {
         too_deep(emitter, type_name::<T>(), topic, from.emitted_at);
         return true;
     }
@@ -188,6 +191,9 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
     if delivery.heard == 0 && !unheard.is_empty() && delivery.deferred == 0 && !is_failure::<T, E>() {
         delivery.run_in_order(List::default(), List::Chunks(unheard), None);
     }
+    if let Some(watch) = &emitter.bus().watch {
+        note(watch, channel.home, &delivery);
+    }
     delivery.report()
 }
 
@@ -202,6 +208,28 @@ fn only_list<'a, T, E>(
         None => Some(List::Chunks(&snapshot.own)),
         Some(narrowed) if snapshot.own.is_empty() && narrowed.any().is_none() => Some(narrowed.own()),
         Some(_) => None,
+    }
+}
+
+/// Notes an emission that has ended, if the bus keeps metrics. Failures are the bus's own: they have no place that emits them.
+#[cold]
+#[inline(never)]
+fn note<T: 'static, E: 'static>(watch: &Watch, home: u32, delivery: &Delivery<'_, T, E>) {
+    let Scene { event, topic, emitted_at, timing, .. } = *delivery.scene;
+    let is_deferred = matches!(timing, Timing::Late);
+    if let Some(sites) = &watch.sites
+        && !is_failure::<T, E>()
+    {
+        sites.note(&sites::Emission {
+            home,
+            event,
+            topic,
+            emitted_at,
+            // Who drains has nothing to do with what was deferred.
+            by: tally::running().filter(|_| !is_deferred),
+            is_deferred,
+            is_unheard: delivery.heard + delivery.deferred == 0,
+        });
     }
 }
 

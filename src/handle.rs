@@ -9,10 +9,13 @@ use crate::errors::ErrorChannel;
 use crate::failure::BoxError;
 #[cfg(feature = "async")]
 use crate::future::BoxFuture;
+use crate::info::Who;
 use crate::queue::{Queue, Settings};
 use crate::raw::frame;
 use crate::registry::Registry;
 use crate::sync::IS_MODEL;
+use crate::watch::Watch;
+use crate::watch::tally::Tally;
 
 /// An event bus: the place where some modules say what happened and others listen.
 ///
@@ -39,6 +42,7 @@ use crate::sync::IS_MODEL;
 /// | give a module the right to tell | [`port`](Self::port) |
 /// | see in a test what was told | [`record`](Self::record), [`record_map`](Self::record_map); [`record_any`](Self::record_any) for every type |
 /// | keep in a test an event from those who hear it | [`intercept`](Self::intercept) |
+/// | see who is there, and who emits what to whom | [`listeners`](Self::listeners), [`topology`](Self::topology) |
 /// | refer to the bus without keeping it | [`downgrade`](Self::downgrade) |
 ///
 /// # Threads
@@ -57,7 +61,8 @@ pub(crate) struct Bus<E> {
     pub(crate) queue: OnceLock<Box<Queue<E>>>,
     pub(crate) settings: Settings,
     pub(crate) errors: Arc<ErrorChannel<E>>,
-    pub(crate) max_depth: usize,
+    /// What is noted of listeners and emissions, if it was built for that.
+    pub(crate) watch: Option<Box<Watch>>,
     #[cfg(feature = "async")]
     pub(crate) spawner: Option<Spawner>,
 }
@@ -73,9 +78,20 @@ impl<E> Bus<E> {
         std::ptr::from_ref(self).addr()
     }
 
+    /// How many emissions may nest.
+    #[inline]
+    pub(crate) fn max_depth(&self) -> usize {
+        self.settings.max_depth as usize
+    }
+
     #[inline]
     pub(crate) fn queue(&self) -> &Queue<E> {
         self.queue.get_or_init(|| Box::new(Queue::new(&self.settings, Arc::clone(&self.errors))))
+    }
+
+    /// What is to be counted of a listener that is about to be added, if anything is.
+    pub(crate) fn tally(&self, who: Who) -> Option<Arc<Tally>> {
+        Some(self.watch.as_ref()?.tally(&self.settings.clock, who))
     }
 
     /// To be held while listeners are let go of.

@@ -2,13 +2,19 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::time::Duration;
 
 use crate::id::ListenerId;
 use crate::topic::Pattern;
 
 /// Who a listener is: what it hears, where in the source it was added, and what it is called.
 ///
-/// [`Failure::listener`](crate::Failure::listener) names the culprit with it.
+/// [`Failure::listener`](crate::Failure::listener) names the culprit with it, and [`Emitter::listeners`](crate::Emitter::listeners) gives those
+/// of all that there are.
+///
+/// # Figures
+///
+/// `calls`, `failures` and `time` are there with [`Builder::metrics`](crate::Builder::metrics), and as they were when this was made.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListenerInfo {
@@ -24,10 +30,72 @@ pub struct ListenerInfo {
     pub name: Option<&'static str>,
     /// The place in the source that added it.
     pub registered_at: &'static Location<'static>,
+    /// Whether it was paused when [`Emitter::listeners`](crate::Emitter::listeners) was asked.
+    pub is_paused: bool,
+    /// How many of its calls have ended, however. A recorder's, an inbox's or a stream's are the events that it was given.
+    pub calls: Option<u64>,
+    /// How many of these returned an error or panicked. An async listener's future counts as its call does. A filter's panic is a failure
+    /// too, but none of these: the listener was not called.
+    pub failures: Option<u64>,
+    /// How long it ran, on all threads together and by the bus's clock: its calls, with all that they emitted in turn; of an async listener,
+    /// also every poll of its futures.
+    pub time: Option<Duration>,
+}
+
+/// What is counted of a listener.
+#[derive(Clone, Copy)]
+pub(crate) struct Figures {
+    pub(crate) calls: u64,
+    pub(crate) failures: u64,
+    pub(crate) time: Duration,
+}
+
+impl ListenerInfo {
+    /// Of one that isn't paused, as none is that runs.
+    pub(crate) fn new(
+        id: ListenerId,
+        event: &'static str,
+        topics: Vec<Pattern>,
+        who: Who,
+        figures: Option<Figures>,
+    ) -> Self {
+        Self {
+            id,
+            event,
+            topics,
+            priority: id.key().priority(),
+            name: who.name,
+            registered_at: who.registered_at,
+            is_paused: false,
+            calls: figures.map(|figures| figures.calls),
+            failures: figures.map(|figures| figures.failures),
+            time: figures.map(|figures| figures.time),
+        }
+    }
 }
 
 /// `listener "billing" (src/billing.rs:42)`, or `listener at src/billing.rs:42` when it has no name.
 impl fmt::Display for ListenerInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Who { name: self.name, registered_at: self.registered_at }.fmt(f)
+    }
+}
+
+/// What a listener is called, and where it was added.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Who {
+    pub(crate) name: Option<&'static str>,
+    pub(crate) registered_at: &'static Location<'static>,
+}
+
+impl Who {
+    /// `"billing"`, or `src/billing.rs:42` when it has no name.
+    pub(crate) fn short(self) -> String {
+        self.name.map_or_else(|| Place(self.registered_at).to_string(), |name| format!("{name:?}"))
+    }
+}
+
+impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = Place(self.registered_at);
         match self.name {

@@ -35,6 +35,8 @@ mod registry;
 mod subscription;
 mod sync;
 mod topic;
+mod topology;
+mod watch;
 
 pub use channels::{ignore, log, panic};
 pub use clock::Clock;
@@ -64,3 +66,4 @@ pub use record::recorder::{Recorder, WaitTimeout};
 pub use record::sequence::Step;
 pub use subscription::{Subscription, WouldDeadlock};
 pub use topic::{Pattern, Topic, TopicError};
+pub use topology::{EmitSite, Topology};

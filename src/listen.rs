@@ -25,7 +25,7 @@ use crate::futures::{
 use crate::handle::Emitter;
 use crate::id::ListenerId;
 use crate::inbox::Inbox;
-use crate::info::ListenerInfo;
+use crate::info::{ListenerInfo, Who};
 use crate::listener::{About, Closure, Hear, Slot};
 use crate::mailbox::Reader;
 use crate::overflow::{DeferError, Overflow};
@@ -33,6 +33,7 @@ use crate::policy::deferred::{Deferred, Postpone, postpone};
 use crate::policy::filter::{Filter, Filtered};
 use crate::policy::silent::Silent;
 use crate::policy::times::Times;
+use crate::policy::watched::Watched;
 use crate::policy::weak::Owned;
 use crate::port::Port;
 use crate::raw::roll::List;
@@ -42,6 +43,7 @@ use crate::registry::{ANY, ListenerRef, Name};
 use crate::subscription::Subscription;
 use crate::sync::Mutex;
 use crate::topic::{Pattern, Topic, TopicError};
+use crate::watch::tally::Tally;
 
 /// A listener in the making: options first, then one of `on`, `on_with`, `once`, `once_with`, `on_weak`, `inbox`, `record`, `record_map`, `count`; with the feature `async`, also `on_async`,
 /// `on_async_with`, `stream`, `next`.
@@ -80,6 +82,8 @@ pub struct Listen<'a, T, E = BoxError> {
     postpone: Option<Postpone<T, E>>,
     capacity: usize,
     overflow: Overflow,
+    /// What is to be counted of it, once it is known who it is.
+    tally: Option<Arc<Tally>>,
     /// The topic it was begun from, if it was begun from one.
     topic: Option<Name<'a>>,
 }
@@ -96,6 +100,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
             postpone: None,
             capacity: 256,
             overflow: Overflow::DropOldest,
+            tally: None,
             topic: None,
         }
     }
@@ -327,29 +332,30 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     /// Hears every event with a future: [`Emitter::on_async`] with these options.
     #[cfg(feature = "async")]
     #[track_caller]
-    pub fn on_async<F>(self, listener: impl Fn(T) -> F + Send + Sync + 'static) -> Subscription
+    pub fn on_async<F>(mut self, listener: impl Fn(T) -> F + Send + Sync + 'static) -> Subscription
     where
         T: Clone,
         F: Future<Output: IntoFlow<E>> + Send + 'static,
     {
-        let about = Arc::new(self.about(Location::caller()));
+        let place = Location::caller();
+        let (about, tally) = (self.about(place), self.tally(place));
         self.add(Closure::new(move |event: &T, scene, id| {
-            let about = Arc::clone(&about);
-            start::<T, _, _>(scene, move || about(id), listener(event.clone()))
+            start::<T, _, _>(scene, || about(id), tally.clone(), listener(event.clone()))
         }))
     }
 
     /// Hears every event and its emission with a future: [`Emitter::on_async`] with these options.
     #[cfg(feature = "async")]
     #[track_caller]
-    pub fn on_async_with<F>(self, listener: impl Fn(Envelope<T>) -> F + Send + Sync + 'static) -> Subscription
+    pub fn on_async_with<F>(mut self, listener: impl Fn(Envelope<T>) -> F + Send + Sync + 'static) -> Subscription
     where
         T: Clone,
         F: Future<Output: IntoFlow<E>> + Send + 'static,
     {
-        let about = self.about(Location::caller());
+        let place = Location::caller();
+        let (about, tally) = (self.about(place), self.tally(place));
         self.add(Closure::new(move |event: &T, scene, id| {
-            start::<T, _, _>(scene, || about(id), listener(Envelope::new(event.clone(), scene)))
+            start::<T, _, _>(scene, || about(id), tally.clone(), listener(Envelope::new(event.clone(), scene)))
         }))
     }
 
@@ -365,11 +371,12 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     }
 
     #[track_caller]
-    fn reader(self) -> Reader<T>
+    fn reader(mut self) -> Reader<T>
     where
         T: Clone + Send,
     {
-        let about = self.about(Location::caller());
+        let place = Location::caller();
+        let about = self.about(place);
         Reader::new(self.emitter, self.capacity, self.overflow, |sender| {
             let keep = move |event: &T, scene: &Scene<'_, E>, id: ListenerId| {
                 let envelope = Envelope::new(event.clone(), scene);
@@ -382,17 +389,32 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
                 }
                 Flow::Continue
             };
-            self.add(Closure::new(keep))
+            self.add_at(place, Closure::new(keep))
         })
     }
 
     /// What there will be to say about the listener, for its own use.
     fn about(
-        &self,
+        &mut self,
         registered_at: &'static Location<'static>,
     ) -> impl Fn(ListenerId) -> ListenerInfo + Send + Sync + use<T, E> {
-        let (name, topics, event) = (self.name, self.patterns.clone(), event_name::<T>());
-        move |id| ListenerInfo { id, event, topics: topics.clone(), priority: id.key().priority(), name, registered_at }
+        let (topics, who, tally) = (self.patterns.clone(), self.who(registered_at), self.tally(registered_at));
+        move |id| {
+            let figures = tally.as_ref().and_then(|tally| tally.figures());
+            ListenerInfo::new(id, event_name::<T>(), topics.clone(), who, figures)
+        }
+    }
+
+    fn who(&self, registered_at: &'static Location<'static>) -> Who {
+        Who { name: self.name, registered_at }
+    }
+
+    /// What is to be counted of the listener, if anything is.
+    fn tally(&mut self, registered_at: &'static Location<'static>) -> Option<Arc<Tally>> {
+        if self.tally.is_none() {
+            self.tally = self.emitter.bus().tally(self.who(registered_at));
+        }
+        self.tally.clone()
     }
 
     /// How many listeners an emit of `T` would call, now or deferred, on the topic if it was begun from one ([`TopicRef`]); filters aside: those that are not
@@ -426,7 +448,16 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         self.add_at(Location::caller(), hear)
     }
 
+    /// The same in a closure, which doesn't know its caller.
     fn add_at(mut self, added_at: &'static Location<'static>, hear: impl Hear<T, E> + 'static) -> Subscription {
+        match self.tally(added_at) {
+            None => self.wrap(hear, added_at),
+            Some(tally) => self.wrap(Watched::new(tally, hear), added_at),
+        }
+    }
+
+    /// Puts its options around it.
+    fn wrap(mut self, hear: impl Hear<T, E> + 'static, added_at: &'static Location<'static>) -> Subscription {
         let filters = std::mem::take(&mut self.filters);
         if let Some(postpone) = self.postpone.take() {
             let hear: Box<dyn Hear<T, E>> = match self.times.take() {
@@ -451,9 +482,9 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     }
 
     fn insert(self, hear: impl Hear<T, E> + 'static, added_at: &'static Location<'static>) -> Subscription {
-        let Self { emitter, priority, name, patterns, .. } = self;
+        let Self { emitter, priority, name, patterns, tally, .. } = self;
         let channel = emitter.bus().registry.channel::<T>();
-        let slot = Slot::new(channel.home, About::new(emitter.weak_bus(), name, patterns, added_at), hear);
+        let slot = Slot::new(channel.home, About::new(emitter.weak_bus(), name, patterns, tally, added_at), hear);
         let control = Arc::downgrade(&slot);
         let _clean_up = emitter.bus().clean_up();
         Subscription::new(channel.insert(priority, slot), control)
@@ -475,14 +506,19 @@ pub(crate) fn add_broad<E: Send + Sync + 'static, R: IntoFlow<E>>(
     let call = move |event: &dyn Any, scene: &Scene<'_, E>, id| -> Flow<E> {
         listener(&AnyEvent::new(event, Context::new(scene, id))).into_flow()
     };
-    let about = About::new(emitter.weak_bus(), None, patterns, Location::caller());
-    insert_broad(emitter, home, 0, about, Closure::new(call))
+    let registered_at = Location::caller();
+    let tally = emitter.bus().tally(Who { name: None, registered_at });
+    let about = About::new(emitter.weak_bus(), None, patterns, tally.clone(), registered_at);
+    match tally {
+        None => insert_broad(emitter, home, 0, about, Closure::new(call)),
+        Some(tally) => insert_broad(emitter, home, 0, about, Watched::new(tally, Closure::new(call))),
+    }
 }
 
 /// Records every type, before everybody else, so that what listeners emit comes behind.
 #[track_caller]
 pub(crate) fn record_any<E: Send + Sync + 'static>(emitter: &Emitter<E>, patterns: Vec<Pattern>) -> Recorder<Emitted> {
-    let about = About::new(emitter.weak_bus(), None, patterns, Location::caller());
+    let about = About::new(emitter.weak_bus(), None, patterns, None, Location::caller());
     Recorder::new(emitter, "any event", |seen| {
         let call = move |event: &dyn Any, scene: &Scene<'_, E>, _| {
             Emitted::keep(&seen, event, scene);

@@ -9,12 +9,13 @@ use crate::failure::Failure;
 use crate::flow::Flow;
 use crate::handle::Bus;
 use crate::id::{Key, ListenerId};
-use crate::info::ListenerInfo;
+use crate::info::{ListenerInfo, Who};
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Entry, Mark};
 use crate::registry::ListenerRef;
 use crate::sync::{Condvar, Mutex};
 use crate::topic::Pattern;
+use crate::watch::tally::Tally;
 
 /// A listener of `T`s, or of every type for `dyn Any`, as lists hold it and dispatch sees it.
 ///
@@ -140,6 +141,8 @@ struct Rare {
     name: Option<&'static str>,
     /// To which patterns it narrowed itself, each once.
     topics: Box<[Pattern]>,
+    /// What is counted of it.
+    tally: Option<Arc<Tally>>,
     /// For who waits until this listener is gone.
     gone: Arc<Latch>,
 }
@@ -149,20 +152,22 @@ impl<E> About<E> {
         bus: Weak<Bus<E>>,
         name: Option<&'static str>,
         topics: Vec<Pattern>,
+        tally: Option<Arc<Tally>>,
         registered_at: &'static Location<'static>,
     ) -> Self {
-        let rare = if name.is_none() && topics.is_empty() {
+        let rare = if name.is_none() && topics.is_empty() && tally.is_none() {
             OnceLock::new()
         } else {
-            Box::new(Rare { name, topics: topics.into(), gone: Arc::default() }).into()
+            Box::new(Rare { name, topics: topics.into(), tally, gone: Arc::default() }).into()
         };
         Self { registered_at, bus, rare }
     }
 
     pub(crate) fn info(&self, id: ListenerId, event: &'static str) -> ListenerInfo {
-        let name = self.rare.get().and_then(|rare| rare.name);
-        let (topics, priority) = (self.topics().to_vec(), id.key().priority());
-        ListenerInfo { id, event, topics, priority, name, registered_at: self.registered_at }
+        let rare = self.rare.get();
+        let who = Who { name: rare.and_then(|rare| rare.name), registered_at: self.registered_at };
+        let figures = rare.and_then(|rare| rare.tally.as_ref()?.figures());
+        ListenerInfo::new(id, event, self.topics().to_vec(), who, figures)
     }
 
     /// The patterns to which it narrowed itself; none if it hears events on whatever topic.

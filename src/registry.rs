@@ -16,6 +16,7 @@ use hashbrown::DefaultHashBuilder;
 use smallvec::SmallVec;
 
 use crate::id::{Key, ListenerId};
+use crate::info::ListenerInfo;
 use crate::listener::Listener;
 use crate::raw::roll::{Chunk, Chunks, Entry, List, Mark, Roll};
 use crate::raw::sights::Sights;
@@ -159,6 +160,8 @@ pub(crate) trait AnyChannel<E>: Any + Send + Sync {
     fn off_all(&self) -> usize;
     /// Notes the present word of the listener of this key as the one under which it can be called.
     fn note(&self, key: Key);
+    /// Who is registered.
+    fn listeners(&self) -> Vec<ListenerInfo>;
 }
 
 impl<T: ?Sized, E> Book<T, E> {
@@ -458,14 +461,28 @@ impl<T: ?Sized + 'static, E: Send + Sync + 'static> AnyChannel<E> for Channel<T,
         // The word is read under the lock: of two who resume at once, the last to note has seen both.
         self.change(|book| book.note(key));
     }
+
+    fn listeners(&self) -> Vec<ListenerInfo> {
+        let all = {
+            let book = self.book.lock();
+            [book.wide.chunks(), book.narrow.chunks()]
+        };
+        let entries = all.iter().flatten().flat_map(|chunk| chunk.iter());
+        let info = |entry: &Entry<ListenerRef<T, E>>| {
+            let (listener, word) = (&entry.value, entry.value.gate().word());
+            let info = || listener.about().info(listener.id(entry.key()), self.event);
+            (!word.is_off()).then(|| ListenerInfo { is_paused: word.is_paused(), ..info() })
+        };
+        entries.filter_map(info).collect()
+    }
 }
 
 pub(crate) struct Registry<E> {
     types: TypeTable<Arc<dyn AnyChannel<E>>>,
     any: Channel<dyn Any, E>,
     unheard: Channel<dyn Any, E>,
-    /// Whether there ever was a listener of every type. Until then, an event of a type that the registry doesn't know has
-    /// nobody to go to.
+    /// Whether there ever was a listener of every type, or there are metrics. Until then, an event of a type that the registry
+    /// doesn't know has nobody to go to.
     has_broad: AtomicBool,
     /// With how many listeners a channel suspects a leak.
     crowd: Option<NonZeroUsize>,
@@ -477,7 +494,7 @@ pub(crate) struct Registry<E> {
 /// The numbers of the channels that every registry has. A type's is its number in the table and these.
 pub(crate) const ANY: u32 = 0;
 pub(crate) const UNHEARD: u32 = 1;
-const FIRST_TYPE: u32 = 2;
+pub(crate) const FIRST_TYPE: u32 = 2;
 
 /// What listeners of every type hear, for people.
 const ANY_EVENT: &str = "any event";
@@ -489,12 +506,12 @@ pub(crate) fn broad_event(id: ListenerId) -> &'static str {
 }
 
 impl<E: Send + Sync + 'static> Registry<E> {
-    pub(crate) fn new(crowd: Option<NonZeroUsize>, separator: char) -> Self {
+    pub(crate) fn new(crowd: Option<NonZeroUsize>, separator: char, metrics: bool) -> Self {
         Self {
             types: TypeTable::new(),
             any: Channel::new(ANY, ANY_EVENT, crowd),
             unheard: Channel::new(UNHEARD, UNHEARD_EVENTS, crowd),
-            has_broad: AtomicBool::new(false),
+            has_broad: AtomicBool::new(metrics),
             crowd,
             separator,
             hasher: DefaultHashBuilder::default(),
@@ -584,6 +601,16 @@ impl<E: Send + Sync + 'static> Registry<E> {
         let typed: usize = self.types.all().iter().map(|channel| channel.off_all()).sum();
         broad + typed
     }
+
+    /// Who is registered, in the one order.
+    pub(crate) fn listeners(&self) -> Vec<ListenerInfo> {
+        let broad = [self.any.listeners(), self.unheard.listeners()];
+        let typed = self.types.all();
+        let typed = typed.iter().flat_map(|channel| channel.listeners());
+        let mut listeners: Vec<_> = broad.into_iter().flatten().chain(typed).collect();
+        listeners.sort_unstable_by_key(|listener| listener.id.key());
+        listeners
+    }
 }
 
 #[cfg(test)]
@@ -597,14 +624,14 @@ mod tests {
     use crate::listener::{About, Closure, Slot};
 
     fn listener(channel: &Channel<u32, ()>, patterns: Vec<Pattern>) -> ListenerRef<u32, ()> {
-        let about = About::new(Weak::new(), None, patterns, Location::caller());
+        let about = About::new(Weak::new(), None, patterns, None, Location::caller());
         let goes_on = |_: &u32, _: &Scene<'_, ()>, _| Flow::Continue;
         Slot::new(channel.home, about, Closure::new(goes_on))
     }
 
     #[test]
     fn an_emission_on_a_topic_that_a_tap_overtakes_finds_the_tap_and_nobody_else() {
-        let registry = Registry::new(None, '.');
+        let registry = Registry::new(None, '.', false);
         let channel = registry.channel();
         let topic = registry.name("a.b");
         channel.insert(0, listener(&channel, vec![Pattern::known("a.*", '.')]));

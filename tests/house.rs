@@ -13,13 +13,13 @@ const ROWS: &[(&str, &[&str])] = &[
         &["discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "topic"],
     ),
     ("data structures that run no user code", &["raw/"]),
-    ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue/", "registry"]),
+    ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue/", "registry", "watch/"]),
     ("delivery, and taking part in it", &["channels", "dispatch", "subscription"]),
     ("listeners around listeners", &["policy/"]),
     ("the second way to tell: later", &["deferred/"]),
     ("what is kept for who takes it later", &["envelope", "mailbox"]),
     ("the same for async code", &["futures/"]),
-    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record/"]),
+    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record/", "topology/"]),
     ("the front, and the guides", &["emitter", "guide"]),
 ];
 
@@ -30,7 +30,7 @@ const ROOT: &str = "lib";
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "catch_unwind",
-        &["deferred/timer", "discard", "dispatch", "errors", "futures/listener"],
+        &["deferred/timer", "discard", "dispatch", "errors", "futures/listener", "policy/watched"],
         "user code's panics are caught where it is called or dropped",
     ),
     ("parking_lot", &["sync"], "a model checker must find every lock"),

@@ -1,12 +1,13 @@
 //! Limits that help: how deep emissions nest, how many listeners an event gathers.
 
-use std::io;
+mod common;
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use common::traced;
 use hearken::{Builder, Cause, Emitter, Failure};
-use tracing::subscriber::with_default;
 
 struct Ping;
 struct Pong;
@@ -116,11 +117,8 @@ fn an_error_channel_that_emits_for_ever_ends_in_the_trace() {
     });
 }
 
-#[test]
-fn a_listener_has_its_share_of_the_stack_at_every_level() {
-    /// Of the 16 KiB that a level has, a release build leaves it 14, a debug build 12.
-    const SHARE: usize = if cfg!(debug_assertions) { 12 << 10 } else { 14 << 10 };
-
+/// How much of the stack the bus takes for a level.
+fn level(bus: &Emitter) -> usize {
     /// Where the stack is, as a number.
     #[inline(never)]
     fn here() -> usize {
@@ -128,19 +126,36 @@ fn a_listener_has_its_share_of_the_stack_at_every_level() {
         std::hint::black_box(&raw const local).addr()
     }
 
+    let places = Arc::new(Mutex::new(Vec::new()));
+    let _deeper = bus.on_with({
+        let places = Arc::clone(&places);
+        move |_: &Ping, cx| {
+            places.lock().unwrap().push(here());
+            cx.emitter().emit(&Ping);
+        }
+    });
+    bus.emit(&Ping);
+    let places = places.lock().unwrap();
+    (places[0] - places[places.len() - 1]) / (places.len() - 1)
+}
+
+#[test]
+fn a_listener_has_its_share_of_the_stack_at_every_level() {
+    /// Of the 16 KiB that a level has, a release build leaves it 14, a debug build 12.
+    const SHARE: usize = if cfg!(debug_assertions) { 12 << 10 } else { 14 << 10 };
+
     on_the_usual_stack(|| {
-        let (bus, _) = bus_and_failures();
-        let places = Arc::new(Mutex::new(Vec::new()));
-        let _deeper = bus.on_with({
-            let places = Arc::clone(&places);
-            move |_: &Ping, cx| {
-                places.lock().unwrap().push(here());
-                cx.emitter().emit(&Ping);
-            }
-        });
-        bus.emit(&Ping);
-        let places = places.lock().unwrap();
-        let used = (places[0] - places[places.len() - 1]) / (places.len() - 1);
+        let used = level(&bus_and_failures().0);
+        assert!(used <= (USUAL_STACK / 128) - SHARE, "a level takes {used} bytes of the stack");
+    });
+}
+
+#[test]
+fn metrics_leave_a_listener_as_much_of_the_stack_but_for_a_kib_in_a_debug_build() {
+    const SHARE: usize = if cfg!(debug_assertions) { 11 << 10 } else { 14 << 10 };
+
+    on_the_usual_stack(|| {
+        let used = level(&Emitter::builder().metrics(true).build(hearken::ignore));
         assert!(used <= (USUAL_STACK / 128) - SHARE, "a level takes {used} bytes of the stack");
     });
 }
@@ -170,29 +185,6 @@ fn max_depth_counts_the_outermost_emission() {
     let _never = bus.on(|_: &Pong| unreachable!("it would be the second level"));
     bus.emit(&Ping);
     assert_eq!(failures.load(Relaxed), 1);
-}
-
-/// What is traced while this runs.
-fn traced(run: impl FnOnce()) -> String {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time();
-    with_default(subscriber.finish(), run);
-    let lines = lines.0.lock().unwrap();
-    String::from_utf8(lines.clone()).unwrap()
 }
 
 #[test]

@@ -86,6 +86,8 @@ fn an_input_that_cant_be_read_ends_with_status_2_and_one_line_that_says_so() {
         (&["no\nsuch\nfile"], "can't read no\\nsuch\\nfile: "),
         (&[directory], directory),
         (&["-", "-"], "too many arguments"),
+        (&["-", "--topology"], "too many arguments"),
+        (&["--topology=svg"], "can't read --topology=svg: "),
     ] {
         let ended = Shop::open(arguments).close();
         assert_eq!(ended.status, Some(2), "{arguments:?}");
@@ -267,6 +269,81 @@ fn a_line_that_never_ends_takes_constant_memory() {
     let late = shop.peak_kib();
     assert_eq!(shop.close().fates(), [0, 0, 0, 0, 2, 0, 0, 0]);
     assert_grew_little(early, late);
+}
+
+#[test]
+fn the_topology_comes_behind_the_summary_and_adds_up_with_it() {
+    let plain = Shop::open(&[]).close();
+    let ended = Shop::open(&["--topology"]).close();
+    assert_eq!(ended.status, Some(0));
+    let topology = ended.stdout.strip_prefix(&*plain.stdout).expect("the same summary first");
+    let columns = |row: &str| {
+        let line = topology.lines().find(|line| line.trim_start().starts_with(row)).unwrap_or_else(|| panic!("{row}"));
+        let numbers = line.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+        numbers.collect::<Vec<_>>()
+    };
+    assert_eq!(columns("emitted at examples/order_flow/input.rs:"), [ended.count("lines read"), 0]);
+    assert_eq!(columns("emitted at examples/order_flow/notification.rs:"), [ended.count("mail sent"), 0]);
+    assert_eq!(columns("heard by \"intake\""), [ended.count("lines read"), ended.count("malformed") + 1]);
+    assert!(topology.contains("heard by nobody: none"), "{topology}");
+
+    let mut one = Shop::open(&["--topology", "-"]);
+    one.write(order("mug", 1));
+    let one = one.close().stdout;
+    assert!(one.contains("never called:\n") && one.contains("for order_flow::events::PaymentDeclined\n"), "{one}");
+}
+
+#[test]
+fn the_guide_shows_what_the_commands_in_it_print() {
+    let guide = source("docs/seeing.md");
+    let block = |fence: &str| {
+        let (_, block) = guide.split_once(fence).expect("the block");
+        block.split_once("\n```").expect("its end").0
+    };
+    let ended = |argument| Shop::open(&[argument]).close().stdout;
+    let table = ended("--topology");
+    let (_, table) = table.split_once("\n\nevent  ").expect("the table");
+    let hint = "what docs/seeing.md shows is out of date: paste what the command above it prints";
+    assert_eq!(without_times(block("```text\nevent  ")), without_times(table), "{hint}");
+    assert_eq!(block("```mermaid\n"), ended("--topology=mermaid").trim_end(), "{hint}");
+}
+
+#[test]
+fn the_guides_picture_shows_the_nodes_the_arrows_and_the_words_of_the_graph() {
+    let graph = Shop::open(&["--topology=dot"]).close().stdout;
+    let ids =
+        graph.lines().filter_map(|line| line.split_once(" [label=").map(|(id, _)| id.trim().replace(" -> ", "->")));
+    let labels = graph.lines().filter_map(|line| line.split_once("[label=\"")?.1.rsplit_once("\", s"));
+    let words = labels.flat_map(|(label, _)| label.split("\\n")).filter(|words| !words.is_empty());
+    let words = words.map(|words| words.split("\", shape").next().unwrap_or(words).replace("\\\"", "\""));
+
+    let picture = source("docs/order_flow.svg");
+    let between = |start: &'static str, end: &'static str| {
+        let found = picture.lines().filter_map(move |line| line.strip_prefix(start)?.strip_suffix(end));
+        let found = found.map(|text| text.rsplit_once("\">").map_or(text, |(_, text)| text));
+        let entities = [("&quot;", "\""), ("&#45;", "-"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+        found.map(move |text| entities.iter().fold(text.to_owned(), |text, (entity, c)| text.replace(entity, c)))
+    };
+    let hint = "what docs/order_flow.svg shows is out of date: draw it anew with \
+                `cargo run --example order_flow -- --topology=dot | dot -Tsvg`, from `<svg` on";
+    assert_eq!(sorted(between("<title>", "</title>").filter(|title| title != "bus")), sorted(ids), "{hint}");
+    assert_eq!(sorted(between("<text", "</text>")), sorted(words), "{hint}");
+}
+
+fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut texts: Vec<_> = texts.collect();
+    texts.sort_unstable();
+    texts
+}
+
+fn source(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file of the project")
+}
+
+/// The words of every line, but how long anything took, which is different every time.
+fn without_times(table: &str) -> Vec<Vec<&str>> {
+    let is_time = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with('s');
+    table.trim_end().lines().map(|line| line.split_whitespace().filter(|word| !is_time(word)).collect()).collect()
 }
 
 #[test]

@@ -106,6 +106,26 @@ fn a_listener_takes_at_most_170_bytes_beside_its_closure_and_an_empty_bus_1_kib(
 }
 
 #[test]
+fn metrics_take_at_most_500_bytes_of_a_listener_more_and_128_for_a_thread_that_calls_it() {
+    let crowd = 1_000;
+    let come = |bus: &Emitter| {
+        let come = || {
+            for _ in 0..crowd {
+                listen(bus, 0);
+            }
+        };
+        measure(come).bytes_current / crowd
+    };
+    let (plain, counting) = (bus(), Emitter::builder().metrics(true).leak_warning(0).build(hearken::panic));
+    let more = come(&counting) - come(&plain);
+    let emit = |bus: &Emitter| measure(|| assert!(bus.emit(&Event).heard > 0)).bytes_current;
+    let a_thread = (emit(&counting) - emit(&plain)) / crowd;
+    println!("{more} bytes more, and {a_thread} for a thread");
+    assert!(more <= 500, "{more} bytes");
+    assert!(a_thread <= 128, "{a_thread} bytes");
+}
+
+#[test]
 fn emitting_allocates_nothing_once_the_snapshot_is_made() {
     let bus = bus();
     let (_typed, _any) = (listen(&bus, 0), bus.on_any(|_| {}));

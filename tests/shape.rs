@@ -9,9 +9,10 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use hearken::{
-    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeferError, Drained, Emission, EmissionId, Emitted, Emitter,
-    Envelope, EventLoop, Failure, Inbox, InboxIter, Listen, ListenerId, ListenerInfo, Overflow, Pattern, Port,
-    Recorder, Subscription, Timer, Topic, TopicError, TopicRef, TopicsRef, WaitTimeout, WeakEmitter, WouldDeadlock,
+    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeferError, Drained, Emission, EmissionId, EmitSite, Emitted,
+    Emitter, Envelope, EventLoop, Failure, Inbox, InboxIter, Listen, ListenerId, ListenerInfo, Overflow, Pattern, Port,
+    Recorder, Subscription, Timer, Topic, TopicError, TopicRef, TopicsRef, Topology, WaitTimeout, WeakEmitter,
+    WouldDeadlock,
 };
 
 /// An error that can do nothing but cross threads.
@@ -105,6 +106,8 @@ fn names_and_reports_are_plain_values() {
     assert_eq!(auto_traits!(Drained), PLAIN);
     assert_eq!(auto_traits!(Overflow), PLAIN);
     assert_eq!(auto_traits!(ListenerInfo), PLAIN);
+    assert_eq!(auto_traits!(Topology), PLAIN);
+    assert_eq!(auto_traits!(EmitSite), PLAIN);
     assert_eq!(auto_traits!(Topic), PLAIN);
     assert_eq!(auto_traits!(Pattern), PLAIN);
     assert_eq!(auto_traits!(TopicError), PLAIN);
@@ -156,6 +159,7 @@ fn handles_and_failures_are_cloned_and_shown_whatever_the_error_can_do() {
     is_cloned_and_shown::<Failure<Local>>();
     is_cloned_and_shown::<Cause<Local>>();
     is_cloned_and_shown::<ListenerInfo>();
+    is_cloned_and_shown::<(Topology, EmitSite)>();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use divan::black_box;
 
 use crate::floors::{Protected, Unprotected};
 use crate::measure::{Bar, Calls, Random, in_turns, nanoseconds, rounds, row};
-use crate::{Bus, Hearken, PLACED, listener};
+use crate::{Bus, Counted, Hearken, PLACED, listener};
 
 use Bar::{AtLeast, AtMost, Nowhere};
 
@@ -25,6 +25,12 @@ pub(crate) fn print() {
     let threads = rounds(|| [scaling::<Hearken>(), scaling::<Unprotected>()]);
     row("emits on two threads to one, 1 listener", threads.map(|[hearken, _]| hearken), "x", AtLeast(1.8));
     row("  what the machine gave the unprotected floor", threads.map(|[_, floor]| floor), "x", Nowhere);
+
+    let counted = rounds(|| against_uncounted(1));
+    row("emit with metrics, 1 listener", counted.map(|[counted, _]| counted), "ns", Nowhere);
+    row("  to the same without", counted.map(|[counted, plain]| counted / plain), "x", Nowhere);
+    let threads = rounds(scaling::<Counted>);
+    row("emits with metrics on two threads to one", threads, "x", AtLeast(1.7));
 
     let churn = rounds(churn);
     row("emit, 10 listeners, beside on + off", churn.map(|[emit, _]| emit), "ns", AtMost(1_000.0));
@@ -53,6 +59,12 @@ fn against_floors(listeners: u64) -> Ratios {
     let [unprotected, protected, hearken] =
         in_turns([&mut emits(&unprotected), &mut emits(&protected), &mut emits(&hearken)]);
     Ratios { unprotected: hearken / unprotected, protected: hearken / protected }
+}
+
+/// Nanoseconds of an emission with metrics, and of one without.
+fn against_uncounted(listeners: u64) -> [f64; 2] {
+    let (counted, plain) = (Counted::with_listeners(listeners), Hearken::with_listeners(listeners));
+    in_turns([&mut emits(&counted), &mut emits(&plain)])
 }
 
 /// The throughput of two threads, to that of one.

@@ -10,6 +10,8 @@
 //! cargo run --example order_flow orders.jsonl # other ones, a JSON object a line
 //! generate_orders | cargo run --example order_flow -
 //! cargo test --test order_flow_modules        # each module alone, by what it tells; then all of them
+//! cargo run --example order_flow -- --topology # and then who emitted what, and who heard it
+//! cargo run --example order_flow -- --topology=mermaid # or `=dot`: that as a graph, and nothing else
 //! ```
 //!
 //! What goes wrong is told on stderr as it happens. A summary on stdout accounts for every line.
@@ -24,7 +26,6 @@ mod notification;
 mod report;
 
 use std::env;
-use std::fmt;
 use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ use hearken::{BoxError, Emitter};
 
 use crate::audit::Audit;
 use crate::billing::Billing;
-use crate::input::Input;
+use crate::input::{Input, View};
 use crate::intake::Intake;
 use crate::inventory::Inventory;
 use crate::notification::Notification;
@@ -51,9 +52,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), BoxError> {
-    let input = Input::from_args(env::args_os().skip(1))?;
+    let (input, view) = Input::from_args(env::args_os().skip(1))?;
     let report = Arc::new(Report::new(input.progress()));
-    let bus = Emitter::new({
+    let bus = Emitter::builder().metrics(view.is_some()).build({
         let report = Arc::clone(&report);
         move |failure| report.failed(&failure)
     });
@@ -71,7 +72,13 @@ fn run() -> Result<(), BoxError> {
     report.close();
     // What was read before a read error did go through the shop, so it is told too.
     if all_read.is_ok() || report.lines() > 0 {
-        print(&format_args!("{audit}\n{report}"))?;
+        print(&match view {
+            None => format!("{audit}\n{report}"),
+            Some(View::Table) => format!("{audit}\n{report}\n{}", bus.topology()),
+            // Alone, for a program that draws it.
+            Some(View::Mermaid) => bus.topology().to_mermaid(),
+            Some(View::Dot) => bus.topology().to_dot(),
+        })?;
     }
     all_read
 }
@@ -86,9 +93,9 @@ fn with_quiet_panics<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Prints to stdout. A reader that left early, as `head` does, has seen enough.
-fn print(text: &dyn fmt::Display) -> Result<(), BoxError> {
+fn print(text: &str) -> Result<(), BoxError> {
     let mut stdout = io::stdout().lock();
-    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("can't print: {error}").into()),
         _ => Ok(()),
     }

@@ -17,9 +17,15 @@ use crate::future::Work;
 use crate::handle::WeakEmitter;
 use crate::info::ListenerInfo;
 use crate::raw::frame::{self, Chain};
+use crate::watch::tally::{Heard, Run, Tally};
 
 /// Has a call's future run: by the emission, if that is awaited, else by the bus's spawner.
-pub(crate) fn start<T, E, F>(scene: &Scene<'_, E>, listener: impl FnOnce() -> ListenerInfo, future: F) -> Flow<E>
+pub(crate) fn start<T, E, F>(
+    scene: &Scene<'_, E>,
+    listener: impl FnOnce() -> ListenerInfo,
+    tally: Option<Arc<Tally>>,
+    future: F,
+) -> Flow<E>
 where
     T: 'static,
     E: Send + Sync + 'static,
@@ -36,6 +42,7 @@ where
         emitter: scene.emitter.downgrade(),
         errors: Arc::clone(&bus.errors),
         listener: listener(),
+        tally,
         topic: scene.topic.map(Into::into),
         emitted_at: scene.emitted_at,
     });
@@ -72,6 +79,7 @@ struct Call<E, F> {
     emitter: WeakEmitter<E>,
     errors: Arc<ErrorChannel<E>>,
     listener: ListenerInfo,
+    tally: Option<Arc<Tally>>,
     topic: Option<Box<str>>,
     emitted_at: &'static Location<'static>,
 }
@@ -89,7 +97,14 @@ where
         let Some(future) = &mut call.future else { return Poll::Ready(false) };
         // What it emits while it is polled is in its emission's chain, and one level below.
         let (_, _frame) = frame::begin_emission(call.address, call.of_failure, call.chain);
+        let began = call.tally.as_ref().map(|tally| tally.begin());
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx).map(Sealed::into_flow)));
+        if let (Some(tally), Some(began)) = (&call.tally, began) {
+            let has_failed = matches!(polled, Ok(Poll::Ready(Flow::Fail(_))) | Err(_));
+            let Self { listener, topic, emitted_at, .. } = &*call;
+            let heard = Heard { event: listener.event, topic: topic.as_deref(), emitted_at };
+            tally.end(began, Run { is_call: false, has_failed }, &heard);
+        }
         let cause = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Flow::Fail(error))) => Some(Cause::Error(Arc::new(error))),

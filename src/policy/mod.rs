@@ -4,4 +4,5 @@ pub(crate) mod deferred;
 pub(crate) mod filter;
 pub(crate) mod silent;
 pub(crate) mod times;
+pub(crate) mod watched;
 pub(crate) mod weak;

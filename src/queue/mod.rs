@@ -35,8 +35,9 @@ pub(crate) use self::timers::{Alarm, Waiting};
 
 use self::lane::{Entries, KINDS, join};
 
-/// How a bus was built to queue.
+/// How a bus was built to queue, and to nest.
 pub(crate) struct Settings {
+    pub(crate) max_depth: u32,
     pub(crate) capacity: usize,
     pub(crate) overflow: Overflow,
     pub(crate) clock: Clock,
@@ -123,7 +124,7 @@ pub(crate) enum Pushed<V, E> {
 
 impl<E> Queue<E> {
     pub(crate) fn new(settings: &Settings, errors: Arc<ErrorChannel<E>>) -> Self {
-        let &Settings { capacity, overflow, ref clock } = settings;
+        let &Settings { capacity, overflow, ref clock, .. } = settings;
         let state = State {
             incoming: Backlog::new(),
             outgoing: Backlog::new(),

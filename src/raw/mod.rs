@@ -5,6 +5,7 @@ pub(crate) mod backlog;
 pub(crate) mod frame;
 pub(crate) mod gate;
 pub(crate) mod roll;
+pub(crate) mod shards;
 pub(crate) mod sights;
 pub(crate) mod snapshot;
 pub(crate) mod table;

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -12,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use hearken::{BoxError, Builder, Cause, Emitter, Failure};
+use tracing::subscriber::with_default;
 
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -259,4 +261,27 @@ pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Option<Caught> {
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref().cloned()).unwrap_or_else(|| "no text".to_owned())
+}
+
+/// What is traced while this runs.
+pub(crate) fn traced<R>(run: impl FnOnce() -> R) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time();
+    with_default(subscriber.finish(), run);
+    let lines = lines.0.lock().unwrap();
+    String::from_utf8(lines.clone()).unwrap()
 }

@@ -60,7 +60,8 @@ impl Side for Real {
 
     fn make(world: &Arc<World<Self>>, bus: usize, number: usize, settings: &Settings) {
         let calls = Arc::clone(world);
-        let mut builder = Builder::new().max_depth(settings.max_depth);
+        // Counting changes nothing of what is promised.
+        let mut builder = Builder::new().max_depth(settings.max_depth).metrics(bus % 2 == 1);
         if let Some((capacity, overflow)) = settings.queue {
             builder = builder.queue(capacity, overflow);
         }
