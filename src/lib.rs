@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod chain;
 mod channels;
 mod clock;
 mod context;
@@ -34,6 +35,7 @@ mod registry;
 mod subscription;
 mod sync;
 mod topic;
+mod trace;
 
 pub use channels::{ignore, log, panic};
 pub use clock::Clock;
