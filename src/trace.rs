@@ -126,13 +126,11 @@ fn number(id: Option<EmissionId>) -> Option<u64> {
 
 #[cold]
 fn enter(span: Arc<tracing::Span>) -> Entered {
-    match tell(|| span.with_subscriber(|(id, subscriber)| subscriber.enter(id))) {
-        Some(_) => Entered(Some(span)),
-        None => {
-            close(span);
-            Entered(None)
-        }
+    if tell(|| span.with_subscriber(|(id, subscriber)| subscriber.enter(id))).is_some() {
+        return Entered(Some(span));
     }
+    close(span);
+    Entered(None)
 }
 
 #[cold]

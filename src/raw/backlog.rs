@@ -156,9 +156,12 @@ impl Front<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::Location;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::chain::Chain;
 
     type Lane = VecDeque<u32>;
 
