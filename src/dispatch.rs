@@ -22,7 +22,7 @@ use crate::raw::frame;
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Chunk, Chunks, Entry};
 use crate::registry::{Channel, Held, ListenerRef, Name, Registry, Snapshot, broad_event};
-use crate::trace::{self, Span};
+use crate::trace::{self, Entered, Span};
 
 /// Delivers the event now: what `emit` promises. `channel`, if the caller has it at hand.
 #[inline]
@@ -180,7 +180,11 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
     let Snapshot { own, any, unheard, .. } = snapshot;
     let text = topic.map(|topic| topic.text);
     let (event_type, emitted_at) = (type_name::<T>(), from.emitted_at);
-    let span = trace::begin(event_type, text, place.chain(), place.depth, emitted_at);
+    let span = if trace::is_on() {
+        trace::begin(event_type, text, place.chain(), place.depth, emitted_at)
+    } else {
+        Entered::NOTHING
+    };
     let scene = Scene { emitter, event: event_type, topic: text, emitted_at, place, timing, span };
     let mut delivery = Delivery::new(event, &scene);
     let only = match narrowed {

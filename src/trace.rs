@@ -24,7 +24,7 @@ use crate::sync::thread_cells;
 const TARGET: &str = "hearken";
 
 thread_cells! {
-    /// Whether a subscriber is told something.
+    /// See [`is_told`].
     static IS_TOLD: Cell<bool> = Cell::new(false);
 }
 
@@ -42,9 +42,14 @@ fn caught<R>(tell: impl FnOnce() -> R) -> Option<R> {
     told
 }
 
-/// The same, unless a subscriber's code runs on this thread already.
+/// Whether a subscriber's code runs on this thread already.
+fn is_told() -> bool {
+    IS_TOLD.with(Cell::get)
+}
+
+/// Runs a subscriber's code, unless some runs on this thread already.
 fn tell<R>(tell: impl FnOnce() -> R) -> Option<R> {
-    if IS_TOLD.with(Cell::get) { None } else { caught(tell) }
+    if is_told() { None } else { caught(tell) }
 }
 
 /// An emission's span, for what is still to come of the emission; none if nobody traces it. The last to let go closes it.
@@ -55,7 +60,7 @@ impl Span {
     #[inline]
     pub(crate) fn enter(&self) -> Entered {
         match &self.0 {
-            None => Entered(None),
+            None => Entered::NOTHING,
             Some(span) => enter(Arc::clone(span)),
         }
     }
@@ -74,6 +79,9 @@ impl Drop for Span {
 pub(crate) struct Entered(Option<Arc<tracing::Span>>);
 
 impl Entered {
+    /// What nobody traces.
+    pub(crate) const NOTHING: Self = Self(None);
+
     /// The span, for what is still to come of the emission when its listeners were called.
     #[inline]
     pub(crate) fn to_enter_again(&self) -> Span {
@@ -90,21 +98,10 @@ impl Drop for Entered {
     }
 }
 
-/// Begins an emission's span.
-#[inline]
-pub(crate) fn begin(
-    event: &'static str,
-    topic: Option<&str>,
-    chain: Chain,
-    depth: usize,
-    emitted_at: &'static Location<'static>,
-) -> Entered {
-    if is_on() { open(event, topic, chain, depth, emitted_at) } else { Entered(None) }
-}
-
+/// Begins an emission's span, and enters it; to be asked for only while it [is on](is_on). Apart, because mostly it is off.
 #[cold]
 #[inline(never)]
-fn open(
+pub(crate) fn begin(
     event: &'static str,
     topic: Option<&str>,
     chain: Chain,
@@ -116,7 +113,7 @@ fn open(
     let span = tell(|| debug_span!(target: TARGET, "emission", event, topic, id, cause, origin, place, depth));
     match span {
         Some(span) if !span.is_disabled() => enter(Arc::new(span)),
-        _ => Entered(None),
+        _ => Entered::NOTHING,
     }
 }
 
@@ -126,11 +123,13 @@ fn number(id: Option<EmissionId>) -> Option<u64> {
 
 #[cold]
 fn enter(span: Arc<tracing::Span>) -> Entered {
-    if tell(|| span.with_subscriber(|(id, subscriber)| subscriber.enter(id))).is_some() {
-        return Entered(Some(span));
+    if is_told() {
+        close(span);
+        return Entered::NOTHING;
     }
-    close(span);
-    Entered(None)
+    // Who panicked on the way in may be half inside, and is to go out all the same.
+    caught(|| span.with_subscriber(|(id, subscriber)| subscriber.enter(id)));
+    Entered(Some(span))
 }
 
 #[cold]
