@@ -38,6 +38,7 @@ use crate::sync::IS_MODEL;
 /// | await them, with the feature `async` | `stream`, `next`; `on_async` and `emit_async` for listeners that await |
 /// | give a module the right to tell | [`port`](Self::port) |
 /// | see in a test what was told | [`record`](Self::record) |
+/// | see in a trace what came of what | a subscriber of `tracing`: see [`log`](crate::log#tracing) |
 /// | refer to the bus without keeping it | [`downgrade`](Self::downgrade) |
 ///
 /// # Threads
