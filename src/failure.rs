@@ -103,8 +103,8 @@ impl<E> Failure<E> {
         self.inner.from.emitted_at
     }
 
-    /// The emission in question, as [`Context::id`](crate::Context::id) names it to its listeners; `None` if it never began, as when a chain
-    /// went too deep.
+    /// The emission in question, as [`Context::id`](crate::Context::id) names it to its listeners; the first, if several are. `None` if it never
+    /// began, as when a chain went too deep.
     pub fn emission(&self) -> Option<EmissionId> {
         self.inner.from.chain.id
     }

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -459,7 +458,7 @@ fn every_verb_tells_the_place_it_was_used_at() {
 
 #[cfg(feature = "async")]
 mod futures {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use common::{Wakes, on_both, poll, step_aside};
     use futures_executor::block_on;
