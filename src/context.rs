@@ -14,7 +14,7 @@ use crate::info::Place;
 use crate::raw::frame;
 #[cfg(feature = "async")]
 use crate::sync::Mutex;
-use crate::trace::Entered;
+use crate::trace::{self, Entered};
 
 /// One emission, for all of its listeners.
 pub(crate) struct Scene<'a, E> {
@@ -28,6 +28,14 @@ pub(crate) struct Scene<'a, E> {
 }
 
 impl<E> Scene<'_, E> {
+    /// Begins its span, if somebody traces it, until the scene goes.
+    #[inline]
+    pub(crate) fn begin_span(&mut self) {
+        if trace::is_on() {
+            self.span = trace::begin(self.event, self.topic, self.place.chain(), self.place.depth, self.emitted_at);
+        }
+    }
+
     /// What is still to come of this emission comes from here.
     pub(crate) fn from(&self) -> From {
         From { emitted_at: self.emitted_at, chain: self.place.chain() }

@@ -36,7 +36,7 @@ pub(crate) fn emit<T: 'static, E: Send + Sync + 'static>(
     let emitted_at = Location::caller();
     let bus = emitter.bus();
     if frame::depth() >= bus.max_depth {
-        too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), From { emitted_at, chain: frame::chain() });
+        too_deep_now::<T, E>(emitter, topic, emitted_at);
         return Emission::default();
     }
     let Some(channel) = channel.or_else(|| find(&bus.registry)) else { return Emission::default() };
@@ -112,6 +112,18 @@ pub(crate) fn deliver_late<T: 'static, E: Send + Sync + 'static>(
     call_all(emitter, channel, Some(held), topic, event, from, Timing::Late);
 }
 
+/// Apart, because what it makes would take up stack at every level.
+#[cold]
+#[inline(never)]
+fn too_deep_now<T, E: Send + Sync + 'static>(
+    emitter: &Emitter<E>,
+    topic: Option<Name<'_>>,
+    emitted_at: &'static Location<'static>,
+) {
+    let from = From { emitted_at, chain: frame::chain() };
+    too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from);
+}
+
 #[cold]
 fn too_deep<E: Send + Sync + 'static>(emitter: &Emitter<E>, event: &'static str, topic: Option<&str>, from: From) {
     let cause = Cause::TooDeep { limit: emitter.bus().max_depth };
@@ -179,13 +191,9 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
     };
     let Snapshot { own, any, unheard, .. } = snapshot;
     let text = topic.map(|topic| topic.text);
-    let (event_type, emitted_at) = (type_name::<T>(), from.emitted_at);
-    let span = if trace::is_on() {
-        trace::begin(event_type, text, place.chain(), place.depth, emitted_at)
-    } else {
-        Entered::NOTHING
-    };
-    let scene = Scene { emitter, event: event_type, topic: text, emitted_at, place, timing, span };
+    let (emitted_at, span) = (from.emitted_at, Entered::NOTHING);
+    let mut scene = Scene { emitter, event: type_name::<T>(), topic: text, emitted_at, place, timing, span };
+    scene.begin_span();
     let mut delivery = Delivery::new(event, &scene);
     let only = match narrowed {
         _ if !any.is_empty() => None,
