@@ -15,6 +15,7 @@
 mod bars;
 mod floors;
 mod measure;
+mod subscribers;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +24,7 @@ use hearken::{Emitter, Subscription};
 
 use floors::{Protected, Unprotected};
 use measure::Random;
+use subscribers::Told;
 
 /// The event: small, as most are.
 struct Placed {
@@ -103,6 +105,13 @@ fn emit<B: Bus>(bencher: Bencher<'_, '_>, listeners: u64) {
 fn emit_from_threads<B: Bus>(bencher: Bencher<'_, '_>) {
     let bus = B::with_listeners(1);
     bencher.bench(|| bus.emit(black_box(&PLACED)));
+}
+
+/// What an emission costs more for who is told of it by `tracing`.
+#[divan::bench(args = Told::ALL, sample_size = 1_000)]
+fn emit_traced(bencher: Bencher<'_, '_>, told: Told) {
+    let bus = Hearken::with_listeners(1);
+    told.during(|| bencher.bench_local(|| bus.emit(black_box(&PLACED))));
 }
 
 /// At 10 listeners, each side of the same struggle: neither may starve.

@@ -12,6 +12,47 @@ use crate::raw::frame;
 /// ```
 /// let bus = hearken::Emitter::new(hearken::log);
 /// ```
+///
+/// # Tracing
+///
+/// Whatever its error channel, a bus tells `tracing` what happens on it, under the target `hearken`:
+///
+/// | what | level | fields |
+/// | --- | --- | --- |
+/// | an emission: a span, `emission` | debug | `event`, `topic`, `id`, `cause`, `origin`, `depth`, `place` |
+/// | every [`Failure`], when it happens: an event | debug | `event`, `topic`, `listener`, `id`, `cause`, `origin`, `place`; `panic`, `limit` or `missed` |
+/// | a failure that goes to this error channel: an event | error | its one line, as the message |
+/// | a suspected leak ([`Builder::leak_warning`](crate::Builder::leak_warning)): an event | warn | `event`, `listeners` |
+/// | what no error channel can be told ([`suppressed_failures`](crate::Emitter::suppressed_failures)): an event | error | |
+///
+/// Fields have the names, and the values, that a [`Context`](crate::Context) gives them; `place` is where the event was emitted, and `listener` who
+/// failed, as `file:line`. Those that there are none of are left out.
+///
+/// ```
+/// use tracing_subscriber::filter::LevelFilter;
+///
+/// tracing_subscriber::fmt().with_max_level(LevelFilter::DEBUG).init();
+/// let bus = hearken::Emitter::new(hearken::log);
+/// let _billing = bus.on(|n: &u32| tracing::info!("order {n}"));
+/// bus.topic("order.created").emit(&7_u32);
+/// // INFO emission{event="u32" topic="order.created" id=1 origin=1 place=src/main.rs:6 depth=1}: shop: order 7
+/// ```
+///
+/// A span is entered while the listeners of its emission run, so what they log and emit is in it; again for the turn of a deferred listener,
+/// on whichever thread that comes; and whenever an async listener's future is polled. It is closed when nothing of the emission is to come
+/// any more.
+///
+/// What is deferred has a span when it is delivered. It is not in the span of its cause, which is closed by then: `cause` and `origin` tell what it
+/// belongs to. The example `traced` makes one OpenTelemetry trace of such a chain by them.
+///
+/// ## Subscribers
+///
+/// A subscriber is user code: no lock is held over it, and it may use the bus. What it emits in turn is delivered, but not traced. Its panics end
+/// where they happen, and the bus goes on.
+///
+/// ## Cost
+///
+/// One relaxed load for an emission, while no subscriber wants the debug level. Behind that, what the subscriber does, and one allocation.
 pub fn log<E: fmt::Display>(failure: Failure<E>) {
     tracing::error!(target: "hearken", "{failure}");
 }

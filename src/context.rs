@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
+use crate::chain::From;
 use crate::failure::BoxError;
 #[cfg(feature = "async")]
 use crate::future::Work;
@@ -13,6 +14,7 @@ use crate::info::Place;
 use crate::raw::frame;
 #[cfg(feature = "async")]
 use crate::sync::Mutex;
+use crate::trace::{self, Entered};
 
 /// One emission, for all of its listeners.
 pub(crate) struct Scene<'a, E> {
@@ -22,6 +24,22 @@ pub(crate) struct Scene<'a, E> {
     pub(crate) emitted_at: &'static Location<'static>,
     pub(crate) place: frame::Place,
     pub(crate) timing: Timing<'a>,
+    pub(crate) span: Entered,
+}
+
+impl<E> Scene<'_, E> {
+    /// Begins its span, if somebody traces it, until the scene goes.
+    #[inline]
+    pub(crate) fn begin_span(&mut self) {
+        if trace::is_on() {
+            self.span = trace::begin(self.event, self.topic, self.place.chain(), self.place.depth, self.emitted_at);
+        }
+    }
+
+    /// What is still to come of this emission comes from here.
+    pub(crate) fn from(&self) -> From {
+        From { emitted_at: self.emitted_at, chain: self.place.chain() }
+    }
 }
 
 /// Where an awaited emission gathers the futures of its listeners.

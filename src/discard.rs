@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::trace;
+
 /// Drops the value. Panics on the way are traced, not let through; returns how many there were.
 pub(crate) fn discard<T>(value: T) -> u64 {
     match catch_unwind(AssertUnwindSafe(move || drop(value))) {
@@ -16,7 +18,7 @@ pub(crate) fn discard<T>(value: T) -> u64 {
 fn discard_payload(mut payload: Box<dyn Any + Send>) -> u64 {
     const ENOUGH: u64 = 8;
     for panics in 1..ENOUGH {
-        tracing::error!(target: "hearken", "a destructor panicked: a listener's, an event's or an error's; the bus goes on");
+        trace::destructor_panicked();
         match catch_unwind(AssertUnwindSafe(move || drop(payload))) {
             Ok(()) => return panics,
             Err(next) => payload = next,

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId, type_name};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
+use crate::chain::From;
 #[cfg(feature = "async")]
 use crate::context::Started;
 use crate::context::{Scene, Timing};
@@ -15,11 +16,11 @@ use crate::handle::Emitter;
 use crate::id::{Key, ListenerId};
 use crate::info::ListenerInfo;
 use crate::listener::{Admit, Postponed, Reply, Spend};
-use crate::raw::backlog::From;
 use crate::raw::frame;
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Entries, Entry, List};
-use crate::registry::{Channel, Held, ListenerRef, Name, Narrowed, Snapshot, broad_event};
+use crate::registry::{Channel, Held, ListenerRef, Name, Narrowed, Registry, Snapshot, broad_event};
+use crate::trace::{self, Entered, Span};
 use crate::watch::Watch;
 use crate::watch::sites;
 use crate::watch::tally;
@@ -36,10 +37,10 @@ pub(crate) fn emit<T: 'static, E: Send + Sync + 'static>(
     let emitted_at = Location::caller();
     let bus = emitter.bus();
     if frame::depth() >= bus.max_depth() {
-        too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), emitted_at);
+        too_deep_now::<T, E>(emitter, topic, emitted_at);
         return Emission::default();
     }
-    let Some(channel) = channel.or_else(|| bus.registry.find::<T>()) else { return Emission::default() };
+    let Some(channel) = channel.or_else(|| find(&bus.registry)) else { return Emission::default() };
     let emission = deliver(emitter, channel, topic, event, emitted_at);
     raise_if_outermost();
     emission
@@ -56,25 +57,33 @@ pub(crate) fn emit_awaited<T: 'static, E: Send + Sync + 'static>(
 ) -> Emission {
     let bus = emitter.bus();
     if frame::depth() >= bus.max_depth() {
-        too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from.emitted_at);
+        too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from);
         return Emission::default();
     }
-    let Some(channel) = bus.registry.find::<T>() else { return Emission::default() };
+    let Some(channel) = find(&bus.registry) else { return Emission::default() };
     call_all(emitter, channel, None, topic, event, from, Timing::Awaited(started))
+}
+
+/// What knows the listeners of a type. Where nobody ever listened, nothing does, unless somebody traces what nobody hears.
+#[inline]
+fn find<T: 'static, E: Send + Sync + 'static>(registry: &Registry<E>) -> Option<&Channel<T, E>> {
+    registry.find().or_else(|| if trace::is_on() { registry.made() } else { None })
 }
 
 /// Hands a failure to those who listen for failures, then to the error channel.
 #[cold]
 pub(crate) fn report<E: Send + Sync + 'static>(emitter: &Emitter<E>, failure: Failure<E>) {
+    trace::failure(&failure);
     let bus = emitter.bus();
     if !frame::is_below_channel()
         && !frame::is_below_failure()
         && let Some(channel) = bus.registry.find::<Failure<E>>()
     {
         // However deep it is: failures below this one go straight to the channel, so it ends here.
-        deliver(emitter, channel, None, &failure, failure.emitted_at());
+        let from = From { emitted_at: failure.emitted_at(), chain: failure.chain().behind() };
+        call_all(emitter, channel, None, None, &failure, from, Timing::Now);
     }
-    bus.errors.take(failure);
+    bus.errors.hand_over(failure);
 }
 
 /// Delivers an event that is emitted now.
@@ -99,20 +108,27 @@ pub(crate) fn deliver_late<T: 'static, E: Send + Sync + 'static>(
     from: From,
 ) {
     if frame::depth() >= emitter.bus().max_depth() {
-        return too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from.emitted_at);
+        return too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from);
     }
     call_all(emitter, channel, Some(held), topic, event, from, Timing::Late);
 }
 
+/// Apart, because what it makes would take up stack at every level.
 #[cold]
-fn too_deep<E: Send + Sync + 'static>(
+#[inline(never)]
+fn too_deep_now<T, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
-    event: &'static str,
-    topic: Option<&str>,
+    topic: Option<Name<'_>>,
     emitted_at: &'static Location<'static>,
 ) {
+    let from = From { emitted_at, chain: frame::chain() };
+    too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from);
+}
+
+#[cold]
+fn too_deep<E: Send + Sync + 'static>(emitter: &Emitter<E>, event: &'static str, topic: Option<&str>, from: From) {
     let cause = Cause::TooDeep { limit: emitter.bus().max_depth() };
-    report(emitter, Failure::new(event, topic, None, emitted_at, cause));
+    report(emitter, Failure::new(event, topic, None, from, cause));
 }
 
 /// Calls one listener, which put an event off until now. Whether it was called, or tapped.
@@ -123,18 +139,19 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     topic: Option<&str>,
     event: &T,
     from: From,
+    span: Span,
 ) -> bool {
     let bus = emitter.bus();
     if !turn.value.gate().word().is_open_to(turn.mark.noted) {
         return false;
     }
     if frame::depth() >= bus.max_depth() {
-        too_deep(emitter, type_name::<T>(), topic, from.emitted_at);
+        too_deep(emitter, type_name::<T>(), topic, from);
         return true;
     }
     let (place, _frame) = frame::begin_emission(bus.address(), is_failure::<T, E>(), from.chain);
-    let scene =
-        Scene { emitter, event: type_name::<T>(), topic, emitted_at: from.emitted_at, place, timing: Timing::Turn };
+    let (event_type, emitted_at, timing, span) = (type_name::<T>(), from.emitted_at, Timing::Turn, span.enter());
+    let scene = Scene { emitter, event: event_type, topic, emitted_at, place, timing, span };
     if let Some(tapped) = channel.tapped(&bus.registry) {
         let mut delivery = Delivery::new(event, &scene);
         delivery.run_in_order(List::Chunks(&tapped.own), List::default(), None);
@@ -181,7 +198,9 @@ fn call_all<T: 'static, E: Send + Sync + 'static>(
     };
     let Snapshot { own, any, unheard, .. } = snapshot;
     let text = topic.map(|topic| topic.text);
-    let scene = Scene { emitter, event: type_name::<T>(), topic: text, emitted_at: from.emitted_at, place, timing };
+    let (emitted_at, span) = (from.emitted_at, Entered::NOTHING);
+    let mut scene = Scene { emitter, event: type_name::<T>(), topic: text, emitted_at, place, timing, span };
+    scene.begin_span();
     let mut delivery = Delivery::new(event, &scene);
     if let Some(only) = only_list(snapshot, narrowed) {
         delivery.run(|done| only.behind(done).map(Turn::Own));
@@ -466,8 +485,8 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
     }
 
     fn report_failure(&self, turn: Turn<'a, T, E>, cause: Cause<E>) {
-        let Scene { emitter, event, topic, emitted_at, .. } = *self.scene;
-        report(emitter, Failure::new(event, topic, Some(turn.info(event)), emitted_at, cause));
+        let Scene { emitter, event, topic, .. } = *self.scene;
+        report(emitter, Failure::new(event, topic, Some(turn.info(event)), self.scene.from(), cause));
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::chain::{Chain, From};
 use crate::context::Scene;
 use crate::id::EmissionId;
 use crate::info::Place;
@@ -42,6 +43,11 @@ impl<T> Envelope<T> {
         let Scene { topic, emitted_at, place, .. } = scene;
         let topic = topic.map(Into::into);
         Self { event, topic, id: place.id, cause: place.cause, origin: place.origin, emitted_at }
+    }
+
+    pub(crate) fn from(&self) -> From {
+        let Self { id, cause, origin, emitted_at, .. } = *self;
+        From { emitted_at, chain: Chain { id: Some(id), cause, origin: Some(origin) } }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::discard::discard;
 use crate::failure::{Cause, Failure};
 use crate::raw::frame;
 use crate::sync::{AtomicU64, Ordering};
+use crate::trace;
 
 /// The user's error channel, and the count of what could not go to it.
 pub(crate) struct ErrorChannel<E> {
@@ -18,17 +19,24 @@ impl<E> ErrorChannel<E> {
         Self { on_failure, suppressed: AtomicU64::new(0) }
     }
 
-    /// Hands a failure over. Below an error channel it is traced and counted instead, and so is a panic of this one.
+    /// Takes a failure that nobody listens to, because there is no bus any more.
     #[cold]
     pub(crate) fn take(&self, failure: Failure<E>) {
+        trace::failure(&failure);
+        self.hand_over(failure);
+    }
+
+    /// Hands a failure over. Below an error channel it is traced and counted instead, and so is a panic of this one.
+    #[cold]
+    pub(crate) fn hand_over(&self, failure: Failure<E>) {
         if frame::is_below_channel() {
-            tracing::error!(target: "hearken", ?failure, "a failure below an error channel");
+            trace::suppressed(&failure);
             self.suppress(1 + discard(failure));
             return;
         }
         let _report = frame::begin_report();
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.on_failure)(failure))) {
-            tracing::error!(target: "hearken", cause = ?Cause::<E>::of_panic(&*payload), "the error channel panicked");
+            trace::channel_panicked(&Cause::<E>::of_panic(&*payload));
             self.suppress(1 + discard(payload));
         }
     }
@@ -57,7 +65,7 @@ pub(crate) fn raise_if_outermost() {
 pub(crate) fn raise(failures: &str) {
     if std::thread::panicking() {
         // A second panic on the way would abort the process.
-        trace(failures);
+        trace::unraised(failures);
     } else {
         panic!("{failures}");
     }
@@ -66,10 +74,6 @@ pub(crate) fn raise(failures: &str) {
 /// The same where nobody expects a panic: in a destructor.
 pub(crate) fn trace_if_outermost() {
     if let Some(failures) = frame::take_raised() {
-        trace(&failures);
+        trace::unraised(&failures);
     }
-}
-
-fn trace(failures: &str) {
-    tracing::error!(target: "hearken", "{failures}");
 }

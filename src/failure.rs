@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::chain::{Chain, From};
+use crate::id::EmissionId;
 use crate::info::{ListenerInfo, Place};
 
 /// The error type of an [`Emitter`](crate::Emitter) that names none: any error, and text, by `?` or `into()`.
@@ -43,7 +45,7 @@ struct Inner<E> {
     event: &'static str,
     topic: Option<Box<str>>,
     listener: Option<ListenerInfo>,
-    emitted_at: &'static Location<'static>,
+    from: From,
     cause: Cause<E>,
 }
 
@@ -75,10 +77,10 @@ impl<E> Failure<E> {
         event: &'static str,
         topic: Option<&str>,
         listener: Option<ListenerInfo>,
-        emitted_at: &'static Location<'static>,
+        from: From,
         cause: Cause<E>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { event, topic: topic.map(Into::into), listener, emitted_at, cause }) }
+        Self { inner: Arc::new(Inner { event, topic: topic.map(Into::into), listener, from, cause }) }
     }
 
     /// The type of the event in question, as [`std::any::type_name`] spells it.
@@ -98,7 +100,17 @@ impl<E> Failure<E> {
 
     /// The place in the source that emitted the event.
     pub fn emitted_at(&self) -> &'static Location<'static> {
-        self.inner.emitted_at
+        self.inner.from.emitted_at
+    }
+
+    /// The emission in question, as [`Context::id`](crate::Context::id) names it to its listeners; the first, if several are. `None` if it never
+    /// began, as when a chain went too deep.
+    pub fn emission(&self) -> Option<EmissionId> {
+        self.inner.from.chain.id
+    }
+
+    pub(crate) fn chain(&self) -> Chain {
+        self.inner.from.chain
     }
 
     /// What happened.
@@ -153,7 +165,7 @@ impl<E> Clone for Cause<E> {
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { event, topic, listener, emitted_at, cause } = &*self.inner;
+        let Inner { event, topic, listener, from, cause } = &*self.inner;
         if let Some(listener) = listener {
             let verb = if matches!(cause, Cause::Panic(_)) { "panicked" } else { "failed" };
             write!(f, "{listener} {verb} on ")?;
@@ -162,7 +174,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
         if let Some(topic) = topic {
             write!(f, " at {topic:?}")?;
         }
-        write!(f, " (emitted at {}): ", Place(emitted_at))?;
+        write!(f, " (emitted at {}): ", Place(from.emitted_at))?;
         write!(OneLine(f), "{cause}")
     }
 }
@@ -209,12 +221,13 @@ impl<E: fmt::Display> fmt::Display for Cause<E> {
 
 impl<E> fmt::Debug for Failure<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { event, topic, listener, emitted_at, cause } = &*self.inner;
+        let Inner { event, topic, listener, from, cause } = &*self.inner;
         f.debug_struct("Failure")
             .field("event", event)
             .field("topic", topic)
             .field("listener", listener)
-            .field("emitted_at", &format_args!("{}", Place(emitted_at)))
+            .field("emission", &from.chain.id)
+            .field("emitted_at", &format_args!("{}", Place(from.emitted_at)))
             .field("cause", cause)
             .finish()
     }

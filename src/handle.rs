@@ -43,6 +43,7 @@ use crate::watch::tally::Tally;
 /// | see in a test what was told | [`record`](Self::record), [`record_map`](Self::record_map); [`record_any`](Self::record_any) for every type |
 /// | keep in a test an event from those who hear it | [`intercept`](Self::intercept) |
 /// | see who is there, and who emits what to whom | [`listeners`](Self::listeners), [`topology`](Self::topology) |
+/// | see in a trace what came of what | a subscriber of `tracing`: see [`log`](crate::log#tracing) |
 /// | refer to the bus without keeping it | [`downgrade`](Self::downgrade) |
 ///
 /// # Threads

@@ -74,6 +74,8 @@ impl fmt::Debug for ListenerId {
 /// [`origin`](crate::Context::origin) give, to tell which event came of which.
 ///
 /// Unique in the process. Ids say nothing of time: each thread draws them from blocks of its own.
+///
+/// Its [`Display`](fmt::Display) is a plain number, as in the fields of the bus's [spans](crate::log#tracing).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EmissionId(NonZeroU64);
 
@@ -93,6 +95,18 @@ impl EmissionId {
             next.set(id + 1);
             NonZeroU64::new(id).map_or_else(|| unreachable!("a block starts at 1"), Self)
         })
+    }
+}
+
+impl EmissionId {
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for EmissionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

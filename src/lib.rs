@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod chain;
 mod channels;
 mod clock;
 mod context;
@@ -36,6 +37,7 @@ mod subscription;
 mod sync;
 mod topic;
 mod topology;
+mod trace;
 mod watch;
 
 pub use channels::{ignore, log, panic};

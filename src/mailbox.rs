@@ -1,13 +1,13 @@
 //! What an inbox and a stream keep until somebody takes it.
 
 use std::collections::VecDeque;
-use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 #[cfg(feature = "async")]
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use crate::chain::From;
 use crate::discard::discard;
 use crate::dispatch;
 use crate::envelope::Envelope;
@@ -48,13 +48,14 @@ struct State<T> {
 struct Gap {
     missed: u64,
     listener: ListenerInfo,
-    emitted_at: &'static Location<'static>,
+    /// The first of them.
+    from: From,
 }
 
 impl Gap {
     fn failure<E>(self) -> Failure<E> {
-        let Self { missed, listener, emitted_at } = self;
-        Failure::new(listener.event, None, Some(listener), emitted_at, Cause::Lost { missed })
+        let Self { missed, listener, from } = self;
+        Failure::new(listener.event, None, Some(listener), from, Cause::Lost { missed })
     }
 }
 
@@ -93,13 +94,13 @@ impl<T, E> Sender<T, E> {
     ) -> Option<u64> {
         let Mailbox { state, changed, capacity, overflow } = &*self.mailbox;
         let mut state = state.lock();
-        let (emitted_at, number) = (envelope.emitted_at, state.sent);
+        let (from, number) = (envelope.from(), state.sent);
         let (mut dropped, mut waits) = (None, None);
         if state.events.len() >= *capacity && *overflow == Overflow::Block && may_wait {
             waits = Some(number);
         } else if state.events.len() >= *capacity {
             state.missed += 1;
-            state.gap.get_or_insert_with(|| Gap { missed: 0, listener: listener(), emitted_at }).missed += 1;
+            state.gap.get_or_insert_with(|| Gap { missed: 0, listener: listener(), from }).missed += 1;
             if *overflow != Overflow::DropOldest {
                 drop(state);
                 drop(envelope);

@@ -26,6 +26,7 @@ use crate::raw::trie::Trie;
 use crate::raw::types::TypeTable;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::topic::{Pattern, segments};
+use crate::trace;
 
 pub(crate) type ListenerRef<T, E> = Arc<dyn Listener<T, E>>;
 
@@ -293,7 +294,7 @@ impl<T: ?Sized, E> Channel<T, E> {
     #[cold]
     fn suspect_a_leak(&self, crowd: &[Chunks<ListenerRef<T, E>>; 2]) {
         let mut places = HashMap::new();
-        let mut listeners = 0;
+        let mut listeners = 0_usize;
         for entry in crowd.iter().flatten().flat_map(|chunk| chunk.iter()) {
             let place = entry.value.about().registered_at;
             *places.entry((place.file(), place.line())).or_insert(0_usize) += 1;
@@ -302,13 +303,7 @@ impl<T: ?Sized, E> Channel<T, E> {
         let mut places: Vec<_> = places.into_iter().collect();
         places.sort_by_key(|&(place, count)| (Reverse(count), place));
         let places: Vec<_> = places.iter().map(|((file, line), count)| format!("{count} from {file}:{line}")).collect();
-        tracing::warn!(
-            target: "hearken",
-            "{listeners} listeners of {}: {}; are subscriptions kept or detached that should be dropped? \
-             If so many are meant, say so with `Builder::leak_warning`",
-            self.event,
-            places.join(", "),
-        );
+        trace::leak(self.event, listeners, &places.join(", "));
     }
 
     /// How many of these there are that are registered on any of these very patterns.
@@ -533,11 +528,17 @@ impl<E: Send + Sync + 'static> Registry<E> {
         if !self.has_broad.load(Ordering::Relaxed) {
             return None;
         }
+        self.made()
+    }
+
+    /// The channel of this type, made if need be.
+    #[cold]
+    pub(crate) fn made<T: 'static>(&self) -> Option<&Channel<T, E>> {
         self.channel::<T>();
         (&**self.types.get(TypeId::of::<T>())? as &dyn Any).downcast_ref()
     }
 
-    /// The channel of this type, made if need be.
+    /// The same, to keep.
     pub(crate) fn channel<T: 'static>(&self) -> Arc<Channel<T, E>> {
         let make = |number| -> Arc<dyn AnyChannel<E>> {
             Arc::new(Channel::<T, E>::new(number + FIRST_TYPE, type_name::<T>(), self.crowd))

@@ -15,14 +15,12 @@ use std::time::{Duration, Instant};
 
 use common::{
     Bomb, Drops, Log, MOMENT, OnDrop, Wakes, caught, fail, in_time, keep, logging_bus, on_both, poll, reporting_bus,
-    soon, strict_bus,
+    soon, step_aside, strict_bus,
 };
 use futures_executor::block_on;
 use futures_util::FutureExt;
 use futures_util::future::{join_all, pending, ready, select};
-use hearken::{
-    BoxFuture, Builder, Cause, Clock, Emission, EmissionId, Emitter, Failure, Overflow, WeakEmitter, WouldDeadlock,
-};
+use hearken::{BoxFuture, Builder, Cause, Clock, Emission, Emitter, Failure, Overflow, WeakEmitter, WouldDeadlock};
 use tokio::sync::{Barrier, Notify, oneshot};
 
 /// Runs it on the runtime that this is on, or else on a thread of its own.
@@ -51,19 +49,6 @@ fn keeping_bus(make: Builder) -> (Emitter, Log<Failure>) {
     let failures = Log::new();
     let channel = failures.clone();
     (make.build(move |failure| channel.add(failure)), failures)
-}
-
-/// Lets others have their turn.
-async fn step_aside() {
-    let mut is_back = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut is_back, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Leaves the thread to others for this time.
@@ -665,126 +650,6 @@ fn on_async_with_gets_the_emission_too() {
 }
 
 // Chains
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Seen {
-    id: EmissionId,
-    cause: Option<EmissionId>,
-    origin: EmissionId,
-    depth: usize,
-}
-
-/// Where every `u64` stands.
-fn places(bus: &Emitter) -> Log<Seen> {
-    let log = Log::new();
-    let seen = log.clone();
-    bus.on_with(move |_: &u64, cx| {
-        seen.add(Seen { id: cx.id(), cause: cx.cause(), origin: cx.origin(), depth: cx.depth() });
-    })
-    .detach();
-    log
-}
-
-/// Notes a `u32`'s emission, and has its future emit three `u64`s: before it waits, behind that, and by another `emit_async`.
-fn emits_on(bus: &Emitter) -> Log<EmissionId> {
-    let ids = Log::new();
-    let (id, weak) = (ids.clone(), bus.downgrade());
-    bus.on_with(move |_: &u32, cx| id.add(cx.id())).detach();
-    bus.on_async(move |_: u32| {
-        let weak = weak.clone();
-        async move {
-            let bus: Emitter = weak.upgrade().expect("a bus");
-            bus.emit(&1_u64);
-            step_aside().await;
-            bus.emit(&2_u64);
-            step_aside().await;
-            bus.emit_async(&3_u64).await;
-        }
-    })
-    .detach();
-    ids
-}
-
-#[test]
-fn what_a_future_emits_is_in_its_emissions_chain() {
-    on_both(|| async {
-        let bus = strict_bus();
-        let (places, ids) = (places(&bus), emits_on(&bus));
-        bus.emit(&0_u64);
-        bus.emit_async(&1_u32).await;
-        bus.emit(&0_u64);
-        let (places, id) = (places.take(), ids.take()[0]);
-        assert_eq!(places.len(), 5);
-        for outside in [places[0], places[4]] {
-            assert_eq!((outside.cause, outside.origin, outside.depth), (None, outside.id, 1));
-        }
-        for inside in &places[1..4] {
-            assert_eq!((inside.cause, inside.origin, inside.depth), (Some(id), id, 2));
-        }
-    });
-}
-
-#[test]
-fn a_future_that_goes_from_thread_to_thread_stays_in_its_chain() {
-    let bus = strict_bus();
-    let (places, ids) = (places(&bus), emits_on(&bus));
-    let emitter = bus.clone();
-    let mut task: BoxFuture = Box::pin(async move { _ = emitter.emit_async(&1_u32).await });
-    loop {
-        let polled = thread::spawn(move || {
-            let (_, waker) = Wakes::new();
-            let polled = poll(&mut task, &waker);
-            (task, polled)
-        });
-        let (rest, polled) = polled.join().expect("no panic");
-        if polled.is_ready() {
-            break;
-        }
-        task = rest;
-        bus.emit(&0_u64);
-    }
-    let id = ids.take()[0];
-    let (inside, outside): (Vec<_>, Vec<_>) = places.take().into_iter().partition(|place| place.cause.is_some());
-    assert_eq!(inside.len(), 3);
-    assert!(inside.iter().all(|place| (place.cause, place.origin, place.depth) == (Some(id), id, 2)));
-    assert!(!outside.is_empty());
-    assert!(outside.iter().all(|place| (place.origin, place.depth) == (place.id, 1)));
-}
-
-#[test]
-fn what_a_spawned_future_emits_is_in_its_emissions_chain() {
-    on_both(|| async {
-        let bus = Emitter::builder().spawner(spawn).build(hearken::panic);
-        let (places, ids) = (places(&bus), emits_on(&bus));
-        let mut third = bus.listen::<u64>().filter(|n| *n == 3).next();
-        bus.emit(&1_u32);
-        assert_eq!((&mut third).await, Some(3));
-        let (places, id) = (places.take(), ids.take()[0]);
-        assert_eq!(places.len(), 3);
-        assert!(places.iter().all(|place| (place.cause, place.origin, place.depth) == (Some(id), id, 2)));
-    });
-}
-
-#[test]
-fn an_emission_belongs_where_it_was_asked_for_and_not_where_it_is_polled() {
-    let bus = strict_bus();
-    let places = places(&bus);
-    let outer = Arc::new(Mutex::new(None::<EmissionId>));
-    let made = Arc::new(Mutex::new(None::<BoxFuture>));
-    let (note, give, weak) = (Arc::clone(&outer), Arc::clone(&made), bus.downgrade());
-    let _makes = bus.on_with(move |_: &u32, cx| {
-        *note.lock().unwrap() = Some(cx.id());
-        let bus = weak.upgrade().expect("a bus");
-        let static_bus: &'static Emitter = Box::leak(Box::new(bus));
-        let emission = static_bus.emit_async(&5_u64);
-        *give.lock().unwrap() = Some(Box::pin(async move { _ = emission.await }));
-    });
-    bus.emit(&1_u32);
-    let made = made.lock().unwrap().take().expect("made");
-    block_on(made);
-    let (place, outer) = (places.take()[0], outer.lock().unwrap().expect("noted"));
-    assert_eq!((place.cause, place.origin), (Some(outer), outer));
-}
 
 /// Emits its own event in its future, for ever.
 fn again(weak: WeakEmitter, n: u32, waits: bool) -> BoxFuture {

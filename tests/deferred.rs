@@ -14,9 +14,7 @@ use allocation_counter::measure;
 use common::{
     Bomb, Drops, Log, MOMENT, OnDrop, Token, caught, fail, in_time, keep, logging_bus, reporting_bus, soon, strict_bus,
 };
-use hearken::{
-    Cause, Context, DeferError, Drained, Emission, EmissionId, Emitter, EventLoop, Failure, Overflow, Subscription,
-};
+use hearken::{Cause, Context, DeferError, Drained, Emission, Emitter, EventLoop, Failure, Overflow, Subscription};
 
 /// The bus's own figures, as tests compare them.
 fn figures(drained: Drained) -> (usize, usize) {
@@ -948,42 +946,6 @@ fn the_last_handle_may_go_inside_a_drain() {
 
 // Causes
 
-/// What a listener is told about where an event comes from.
-type Chain = (EmissionId, Option<EmissionId>, EmissionId);
-
-fn chain(cx: &Context<'_>) -> Chain {
-    (cx.id(), cx.cause(), cx.origin())
-}
-
-#[test]
-fn a_deferred_event_has_the_cause_and_the_origin_it_was_deferred_with() {
-    let (bus, log) = (strict_bus(), Log::<Chain>::new());
-    let (placed, paid, late) = (log.clone(), log.clone(), log.clone());
-    let _placed = bus.on_with(move |_: &u8, cx| {
-        placed.add(chain(cx));
-        cx.emitter().emit(&1_u16);
-    });
-    let _paid = bus.on_with(move |_: &u16, cx| {
-        paid.add(chain(cx));
-        cx.emitter().defer(1_u32).unwrap();
-    });
-    let _late = bus.on_with(move |_: &u32, cx| late.add(chain(cx)));
-    bus.emit(&1_u8);
-    // Drained inside an emission that has nothing to do with it.
-    let drains = bus.on_with(|_: &&str, cx| keep(&cx.emitter().drain()));
-    bus.emit(&"drain");
-    drains.off();
-    let [first, second, third] = log.take()[..] else { panic!("three heard") };
-    assert_eq!(second, (second.0, Some(first.0), first.0));
-    assert_eq!(third, (third.0, Some(second.0), first.0));
-    assert!(third.0 != second.0 && third.0 != first.0);
-
-    bus.defer(1_u32).unwrap();
-    bus.drain();
-    let [(id, cause, origin)] = log.take()[..] else { panic!("one heard") };
-    assert_eq!((cause, origin), (None, id));
-}
-
 #[test]
 fn a_deferred_event_knows_its_topic_and_the_place_that_deferred_it() {
     let (bus, log) = (strict_bus(), Log::new());
@@ -1250,24 +1212,6 @@ fn a_deferred_listener_may_be_narrowed_to_topics_and_have_an_owner() {
     bus.topic("a.b").emit(&3_u32);
     drop(owner);
     assert_eq!((figures(bus.drain()), hears.is_active()), ((0, 0), false));
-}
-
-#[test]
-fn a_deferred_listener_is_told_of_the_emission_it_hears() {
-    let (bus, log) = (strict_bus(), Log::new());
-    let (outer, now, late) = (log.clone(), log.clone(), log.clone());
-    let _outer = bus.on_with(move |_: &u8, cx| {
-        outer.add((chain(cx), cx.topic().map(str::to_owned)));
-        cx.emitter().topic("a").emit(&1_u32);
-    });
-    let _now = bus.on_with(move |_: &u32, cx| now.add((chain(cx), cx.topic().map(str::to_owned))));
-    let _late =
-        bus.listen().deferred().on_with(move |_: &u32, cx| late.add((chain(cx), cx.topic().map(str::to_owned))));
-    bus.emit(&1_u8);
-    bus.drain();
-    let [outer, now, late] = &log.take()[..] else { panic!("three heard") };
-    assert_eq!(now, late);
-    assert_eq!((late.0.1, late.1.as_deref()), (Some(outer.0.0), Some("a")));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use common::{Log, fail, logging_bus, strict_bus, text};
-use hearken::{AnyEvent, BoxError, Builder, Context, Emission, EmissionId, Emitter, Failure, IntoFlow, Subscription};
+use hearken::{AnyEvent, BoxError, Builder, Emission, Emitter, Failure, IntoFlow, Subscription};
 
 struct Placed(u32);
 #[derive(Clone)]
@@ -642,53 +642,6 @@ fn a_level_leaves_a_listener_14_kib_of_stack_12_in_a_debug_build() {
 }
 
 // Context
-
-type Link = (EmissionId, Option<EmissionId>, EmissionId, usize);
-
-fn link(cx: &Context<'_>) -> Link {
-    (cx.id(), cx.cause(), cx.origin(), cx.depth())
-}
-
-#[test]
-fn a_context_names_the_cause_and_the_origin_of_its_emission() {
-    let (bus, log) = (strict_bus(), Log::<Link>::new());
-    let (first, second, third) = (log.clone(), log.clone(), log.clone());
-    let _first = bus.on_with(move |_: &Placed, cx| {
-        first.add(link(cx));
-        cx.emitter().emit(&Paid);
-    });
-    let _second = bus.on_with(move |_: &Paid, cx| {
-        second.add(link(cx));
-        cx.emitter().emit(&"thanks");
-    });
-    let _third = bus.on_with(move |_: &&str, cx| third.add(link(cx)));
-    bus.emit(&Placed(1));
-
-    let [one, two, three] = log.take()[..] else { panic!("three emissions") };
-    assert_eq!((one.1, one.2, one.3), (None, one.0, 1));
-    assert_eq!((two.1, two.2, two.3), (Some(one.0), one.0, 2));
-    assert_eq!((three.1, three.2, three.3), (Some(two.0), one.0, 3));
-}
-
-#[test]
-fn an_emit_through_a_captured_clone_or_on_another_bus_is_in_the_chain_too() {
-    let (bus, other, log) = (strict_bus(), strict_bus(), Log::<Link>::new());
-    let (outer, inner, on_other) = (log.clone(), log.clone(), log.clone());
-    let (captured, hop) = (bus.downgrade(), other.clone());
-    let _outer = bus.on_with(move |_: &Placed, cx| {
-        outer.add(link(cx));
-        hop.emit(&Paid);
-    });
-    let _hop = other.on_with(move |_: &Paid, cx| {
-        on_other.add(link(cx));
-        captured.upgrade().expect("it is emitting").emit(&"thanks");
-    });
-    let _inner = bus.on_with(move |_: &&str, cx| inner.add(link(cx)));
-    bus.emit(&Placed(1));
-    let [one, two, three] = log.take()[..] else { panic!("three emissions") };
-    assert_eq!((two.1, two.2, two.3), (Some(one.0), one.0, 2));
-    assert_eq!((three.1, three.2, three.3), (Some(two.0), one.0, 3));
-}
 
 #[test]
 fn a_context_tells_the_listener_and_the_place_that_emitted() {

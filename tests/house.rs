@@ -10,7 +10,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("the doors to atomics, locks, thread-locals and time", &["clock", "sync"]),
     (
         "the words: values and traits",
-        &["discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "topic"],
+        &["chain", "discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "topic", "trace"],
     ),
     ("data structures that run no user code", &["raw/"]),
     ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue/", "registry", "watch/"]),
@@ -30,12 +30,13 @@ const ROOT: &str = "lib";
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "catch_unwind",
-        &["deferred/timer", "discard", "dispatch", "errors", "futures/listener", "policy/watched"],
+        &["deferred/timer", "discard", "dispatch", "errors", "futures/listener", "policy/watched", "trace"],
         "user code's panics are caught where it is called or dropped",
     ),
     ("parking_lot", &["sync"], "a model checker must find every lock"),
     ("thread_local", &["sync"], "a model checker must find every thread-local: use `thread_cells!`"),
     ("loom", &["sync", "raw/snapshot"], "the other files must not notice the model checker"),
+    ("tracing", &["channels", "trace"], "a subscriber is user code, which may panic and emit"),
     ("arc_swap", &["raw/snapshot"], "the snapshot's cell must stay replaceable"),
 ];
 

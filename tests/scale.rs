@@ -137,3 +137,11 @@ fn emitting_allocates_nothing_once_the_snapshot_is_made() {
     });
     assert_eq!(emits.count_total, 0);
 }
+
+#[test]
+fn what_nobody_listens_to_and_nobody_traces_is_not_even_noted() {
+    struct Nobodys;
+    let bus = bus();
+    let emits = measure(|| assert_eq!(bus.emit(&Nobodys).heard, 0));
+    assert_eq!(emits.count_total, 0);
+}

@@ -153,28 +153,6 @@ fn drain_until_idle_goes_on_with_timers_that_come_due_meanwhile() {
     assert_eq!(heard.take(), ["set"]);
 }
 
-#[test]
-fn a_timer_keeps_its_topic_its_place_and_its_cause() {
-    let (bus, clock, _failures) = timed();
-    let log = Log::new();
-    let (outer, inner) = (log.clone(), log.clone());
-    let _outer = bus.on_with(move |_: &u32, cx| {
-        outer.add((None, 0, Some(cx.id()), cx.origin()));
-        cx.emitter().topic("a").defer_in(SECOND, "later").detach();
-        cx.emitter().topic("b").defer_every(SECOND, "later").detach();
-    });
-    let line = line!() - 3;
-    let _inner = bus.on_with(move |_: &&str, cx| {
-        inner.add((cx.topic().map(str::to_owned), cx.emitted_at().line(), cx.cause(), cx.origin()));
-    });
-    bus.emit(&1_u32);
-    clock.advance(SECOND);
-    bus.drain();
-    let [(_, _, id, origin), once, every] = &log.take()[..] else { panic!("three heard") };
-    assert_eq!(*once, (Some("a".to_owned()), line, *id, *origin));
-    assert_eq!(*every, (Some("b".to_owned()), line + 1, *id, *origin));
-}
-
 // Again and again
 
 #[test]

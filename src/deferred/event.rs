@@ -3,13 +3,14 @@
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::chain::From;
 use crate::discard::discard;
 use crate::dispatch;
 use crate::errors::raise_if_outermost;
 use crate::handle::Emitter;
 use crate::overflow::DeferError;
 use crate::queue::{Entry, Pushed, lost};
-use crate::raw::backlog::{From, Topic};
+use crate::raw::backlog::Topic;
 use crate::raw::frame;
 use crate::registry::{Channel, Held, Name};
 

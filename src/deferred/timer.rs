@@ -6,13 +6,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::event::deliver;
+use crate::chain::From;
 use crate::discard::discard;
 use crate::dispatch;
 use crate::errors::raise_if_outermost;
 use crate::failure::{Cause, Failure};
 use crate::handle::{Bus, Emitter};
 use crate::queue::{Alarm, Entry, Waiting, lost};
-use crate::raw::backlog::{From, Topic};
+use crate::raw::backlog::Topic;
 use crate::raw::frame;
 use crate::registry::{Channel, Held, Name};
 use crate::sync::{AtomicU32, Ordering};
@@ -174,8 +175,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Alarm<E> for Once<T, E> {
         }
     }
 
-    fn missed(&self) -> Option<(&'static str, &'static Location<'static>)> {
-        self.letter.state.is_pending().then_some((self.letter.channel.event, self.letter.from.emitted_at))
+    fn missed(&self) -> Option<(&'static str, From)> {
+        self.letter.state.is_pending().then_some((self.letter.channel.event, self.letter.from))
     }
 
     fn is_cancelled(&self) -> bool {
@@ -201,7 +202,7 @@ impl<T: Clone + Send + 'static, E: Send + Sync + 'static> Alarm<E> for Every<T, 
                 let cause = Cause::of_panic(&*payload);
                 emitter.bus().errors.suppress(discard(payload));
                 let topic = topic.as_ref().map(|(text, _)| &**text);
-                dispatch::report(emitter, Failure::new(channel.event, topic, None, from.emitted_at, cause));
+                dispatch::report(emitter, Failure::new(channel.event, topic, None, *from, cause));
             }
         }
     }
@@ -227,7 +228,7 @@ impl<T: Clone + Send + 'static, E: Send + Sync + 'static> Alarm<E> for Every<T, 
         emitter.bus().errors.suppress(discard(self));
     }
 
-    fn missed(&self) -> Option<(&'static str, &'static Location<'static>)> {
+    fn missed(&self) -> Option<(&'static str, From)> {
         None
     }
 

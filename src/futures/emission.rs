@@ -5,11 +5,11 @@ use std::panic::Location;
 use std::pin::Pin;
 
 use super::join::Join;
+use crate::chain::From;
 use crate::dispatch;
 use crate::emission::Emission;
 use crate::errors::raise;
 use crate::handle::Emitter;
-use crate::raw::backlog::From;
 use crate::raw::frame;
 use crate::registry::Name;
 use crate::sync::Mutex;

@@ -1,11 +1,12 @@
 //! Listeners whose calls are futures.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::chain::From;
 use crate::context::{Scene, Timing};
 use crate::discard::discard;
 use crate::dispatch;
@@ -16,7 +17,8 @@ use crate::flow::{Flow, IntoFlow};
 use crate::future::Work;
 use crate::handle::WeakEmitter;
 use crate::info::ListenerInfo;
-use crate::raw::frame::{self, Chain};
+use crate::raw::frame;
+use crate::trace::Span;
 use crate::watch::tally::{Heard, Run, Tally};
 
 /// Has a call's future run: by the emission, if that is awaited, else by the bus's spawner.
@@ -33,18 +35,17 @@ where
     F::Output: IntoFlow<E>,
 {
     let bus = scene.emitter.bus();
-    let place = &scene.place;
     let work: Work = Box::pin(Call {
         future: Some(Box::pin(future)),
         address: bus.address(),
         of_failure: dispatch::is_failure::<T, E>(),
-        chain: Chain { id: Some(place.id), cause: place.cause, origin: Some(place.origin) },
+        from: scene.from(),
+        span: scene.span.to_enter_again(),
         emitter: scene.emitter.downgrade(),
         errors: Arc::clone(&bus.errors),
         listener: listener(),
         tally,
         topic: scene.topic.map(Into::into),
-        emitted_at: scene.emitted_at,
     });
     match (scene.timing, &bus.spawner) {
         (Timing::Awaited(started), _) => started.lock().push(work),
@@ -75,13 +76,14 @@ struct Call<E, F> {
     address: usize,
     /// Whether the event is a failure: then its own goes to the error channel alone.
     of_failure: bool,
-    chain: Chain,
+    from: From,
+    /// Of the emission.
+    span: Span,
     emitter: WeakEmitter<E>,
     errors: Arc<ErrorChannel<E>>,
     listener: ListenerInfo,
     tally: Option<Arc<Tally>>,
     topic: Option<Box<str>>,
-    emitted_at: &'static Location<'static>,
 }
 
 impl<E, F> Future for Call<E, F>
@@ -96,13 +98,14 @@ where
         let call = self.get_mut();
         let Some(future) = &mut call.future else { return Poll::Ready(false) };
         // What it emits while it is polled is in its emission's chain, and one level below.
-        let (_, _frame) = frame::begin_emission(call.address, call.of_failure, call.chain);
+        let (_, _frame) = frame::begin_emission(call.address, call.of_failure, call.from.chain);
+        let _span = call.span.enter();
         let began = call.tally.as_ref().map(|tally| tally.begin());
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx).map(Sealed::into_flow)));
         if let (Some(tally), Some(began)) = (&call.tally, began) {
             let has_failed = matches!(polled, Ok(Poll::Ready(Flow::Fail(_))) | Err(_));
-            let Self { listener, topic, emitted_at, .. } = &*call;
-            let heard = Heard { event: listener.event, topic: topic.as_deref(), emitted_at };
+            let Self { listener, topic, from, .. } = &*call;
+            let heard = Heard { event: listener.event, topic: topic.as_deref(), emitted_at: from.emitted_at };
             tally.end(began, Run { is_call: false, has_failed }, &heard);
         }
         let cause = match polled {
@@ -135,8 +138,8 @@ impl<E, F> Call<E, F> {
 
 impl<E: Send + Sync + 'static, F> Call<E, F> {
     fn report(&self, cause: Cause<E>) {
-        let Self { listener, topic, emitted_at, .. } = self;
-        let failure = Failure::new(listener.event, topic.as_deref(), Some(listener.clone()), emitted_at, cause);
+        let Self { listener, topic, from, .. } = self;
+        let failure = Failure::new(listener.event, topic.as_deref(), Some(listener.clone()), *from, cause);
         match self.emitter.upgrade() {
             Some(emitter) => dispatch::report(&emitter, failure),
             None => self.errors.take(failure),

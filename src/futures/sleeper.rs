@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex};
+use crate::trace;
 
 /// A thread that sleeps in a task's place. There is none until it is needed, and it ends with its owner.
 #[derive(Default)]
@@ -35,7 +36,7 @@ impl Sleeper {
             let sleeping = Arc::clone(&shared);
             let thread = thread::Builder::new().name("hearken-timers".into()).spawn(move || sleeping.run());
             if let Err(error) = thread {
-                tracing::error!(target: "hearken", %error, "no thread for timers: they fire when something else wakes the loop");
+                trace::no_thread(&error);
             }
             shared
         });

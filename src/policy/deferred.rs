@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::chain::From;
 use crate::context::Scene;
 use crate::discard::discard;
 use crate::dispatch;
@@ -10,10 +11,10 @@ use crate::handle::Emitter;
 use crate::id::{Key, ListenerId};
 use crate::listener::{Admit, Hear, Listener, Postponed, Release, Spend};
 use crate::queue::{self, Pushed};
-use crate::raw::backlog::{From, Topic};
-use crate::raw::frame::Chain;
+use crate::raw::backlog::Topic;
 use crate::raw::roll::{Entry, Mark};
 use crate::registry::{Channel, Held, ListenerRef};
+use crate::trace::Span;
 
 /// Puts a listener's turn into the queue, with a copy of the event.
 pub(crate) type Postpone<T, E> = fn(&Entry<ListenerRef<T, E>>, &T, &Scene<'_, E>) -> Postponed<E>;
@@ -71,6 +72,8 @@ struct Turn<T, E> {
     event: T,
     listener: Weak<dyn Listener<T, E>>,
     key: Key,
+    /// Of the emission that it is a part of.
+    span: Span,
 }
 
 impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E> {
@@ -86,13 +89,13 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
         topic: Topic<'_>,
         emitter: &Emitter<E>,
     ) -> bool {
-        let Self { event, listener, key } = self;
+        let Self { event, listener, key, span } = self;
         let _clean_up = emitter.bus().clean_up();
         let is_called = listener.upgrade().is_some_and(|listener| {
             // As if it was noted now: that it was paused in between doesn't matter, that it is does.
             let mark = Mark::new(key, listener.gate().word().plain());
             let entry = Entry { mark, value: listener };
-            dispatch::deliver_turn(emitter, channel, &entry, topic.map(|(topic, _)| topic), &event, from)
+            dispatch::deliver_turn(emitter, channel, &entry, topic.map(|(topic, _)| topic), &event, from, span)
         });
         emitter.bus().errors.suppress(discard(event));
         is_called
@@ -105,10 +108,13 @@ pub(crate) fn postpone<T: Clone + Send + 'static, E: Send + Sync + 'static>(
     scene: &Scene<'_, E>,
 ) -> Postponed<E> {
     let bus = scene.emitter.bus();
-    let turn = Turn { event: event.clone(), listener: Arc::downgrade(&entry.value), key: entry.key() };
-    let place = &scene.place;
-    let chain = Chain { id: Some(place.id), cause: place.cause, origin: Some(place.origin) };
-    let from = From { emitted_at: scene.emitted_at, chain };
+    let turn = Turn {
+        event: event.clone(),
+        listener: Arc::downgrade(&entry.value),
+        key: entry.key(),
+        span: scene.span.to_enter_again(),
+    };
+    let from = scene.from();
     let topic = scene.topic.map(|topic| (topic, bus.registry.name(topic).hash));
     let channel = bus.registry.channel::<T>();
     match bus.queue().push(&channel, || Arc::clone(&channel), from, topic, turn, false) {

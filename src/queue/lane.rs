@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::Location;
 use std::sync::Arc;
 
 use super::claims::{Claim, Claims};
+use crate::chain::From;
 use crate::discard::discard;
 use crate::handle::Emitter;
-use crate::raw::backlog::{Backlog, From, Front, Topic};
+use crate::raw::backlog::{Backlog, Front, Topic};
 use crate::registry::{Channel, Held};
 
 /// What waits: an event, a deferred listener's turn, a timer's firing.
@@ -112,15 +112,12 @@ pub(super) fn join<E>(lane: &mut (dyn Lane<E> + 'static), others: &mut (dyn Lane
 }
 
 /// Drops all that waits, one after the other, and tells of those that are missed. How many panics that gave.
-pub(crate) fn drop_all<E>(
-    backlog: &mut Backlog<dyn Lane<E>>,
-    mut missed: impl FnMut((&'static str, &'static Location<'static>)),
-) -> u64 {
+pub(crate) fn drop_all<E>(backlog: &mut Backlog<dyn Lane<E>>, mut missed: impl FnMut((&'static str, From))) -> u64 {
     let mut panics = 0;
     while let Some((lane, mut run)) = backlog.front() {
         loop {
             if lane.is_wanted() {
-                missed((lane.event(), run.from.emitted_at));
+                missed((lane.event(), run.from));
             }
             panics += lane.discard();
             if !run.took() {

@@ -16,13 +16,14 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::chain::From;
 use crate::clock::Clock;
 use crate::discard::discard;
 use crate::errors::{ErrorChannel, trace_if_outermost};
 use crate::failure::{Cause, Failure};
 use crate::handle::Emitter;
 use crate::overflow::Overflow;
-use crate::raw::backlog::{Backlog, From, Topic};
+use crate::raw::backlog::{Backlog, Topic};
 use crate::raw::frame;
 use crate::registry::Channel;
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
@@ -210,7 +211,7 @@ impl<E: Send + Sync + 'static> State<E> {
 
 /// The failure that so many events were not delivered.
 pub(crate) fn lost<E>(event: &'static str, topic: Topic<'_>, from: From, missed: u64) -> Failure<E> {
-    Failure::new(event, topic.map(|(topic, _)| topic), None, from.emitted_at, Cause::Lost { missed })
+    Failure::new(event, topic.map(|(topic, _)| topic), None, from, Cause::Lost { missed })
 }
 
 impl<E: Send + Sync + 'static> Queue<E> {
@@ -464,9 +465,9 @@ impl<E> Drop for Queue<E> {
             panics += discard(alarm);
         }
         self.errors.suppress(panics);
-        if let Some((event, emitted_at)) = first {
+        if let Some((event, from)) = first {
             let event = if missed == 1 { event } else { DEFERRED };
-            self.errors.take(Failure::new(event, None, None, emitted_at, Cause::Lost { missed }));
+            self.errors.take(Failure::new(event, None, None, from, Cause::Lost { missed }));
             trace_if_outermost();
         }
     }

@@ -1,12 +1,12 @@
 //! Timers that wait, and how their events join the queue.
 
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Entry, Queue, State};
+use crate::chain::From;
 use crate::handle::Emitter;
-use crate::raw::backlog::{From, Topic};
+use crate::raw::backlog::Topic;
 use crate::registry::Channel;
 use crate::sync::MutexGuard;
 
@@ -20,8 +20,8 @@ pub(crate) trait Alarm<E>: Send {
     fn give_up(self: Box<Self>, emitter: &Emitter<E>);
     /// When it is due next, if it is due again.
     fn due_next(&mut self, now: Duration) -> Option<Duration>;
-    /// Where it was set, if it should fire once: then it is missed.
-    fn missed(&self) -> Option<(&'static str, &'static Location<'static>)>;
+    /// Where its event comes from, if it should fire once: then it is missed.
+    fn missed(&self) -> Option<(&'static str, From)>;
     fn is_cancelled(&self) -> bool;
 }
 

@@ -1,9 +1,8 @@
 //! Events that wait, in the order they came.
 
 use std::collections::VecDeque;
-use std::panic::Location;
 
-use super::frame::Chain;
+use crate::chain::From;
 
 /// First in, first out, over events of all types: each type's events wait in a lane of their own, side by side, and a list of runs
 /// says whose turn it is. Neither a box for an event nor, once it is warm, any other allocation.
@@ -23,13 +22,6 @@ struct Run {
     len: u32,
     from: From,
     topic: Option<Span>,
-}
-
-/// Where an event comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct From {
-    pub(crate) emitted_at: &'static Location<'static>,
-    pub(crate) chain: Chain,
 }
 
 /// A part of the text, and its hash in the registry.
@@ -164,9 +156,12 @@ impl Front<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::Location;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::chain::Chain;
 
     type Lane = VecDeque<u32>;
 

@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 
 use smallvec::SmallVec;
 
+use crate::chain::Chain;
 use crate::id::EmissionId;
 use crate::sync::thread_cells;
 
@@ -55,13 +56,11 @@ pub(crate) struct Place {
     pub(crate) depth: usize,
 }
 
-/// What an event is a part of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Chain {
-    /// Its emission, if that has begun: what deferred listeners are still to hear.
-    pub(crate) id: Option<EmissionId>,
-    pub(crate) cause: Option<EmissionId>,
-    pub(crate) origin: Option<EmissionId>,
+impl Place {
+    /// The same, as what is still to come of the emission carries it.
+    pub(crate) fn chain(&self) -> Chain {
+        Chain { id: Some(self.id), cause: self.cause, origin: Some(self.origin) }
+    }
 }
 
 /// Puts the thread back where it was.

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::info::{Figures, Place, Who};
 use crate::raw::shards::Shards;
 use crate::sync::{AtomicU64, Mutex, Ordering, thread_cells};
+use crate::trace;
 
 /// A listener's figures, and how slow it was.
 pub(crate) struct Tally {
@@ -110,11 +111,10 @@ impl Tally {
             1 => "; it was slow once more since that was said last".to_owned(),
             times => format!("; it was slow {times} times more since that was said last"),
         };
-        tracing::warn!(
-            target: "hearken",
+        trace::slow(format_args!(
             "{who} took {took:?} for {event}{topic} (emitted at {}), longer than the {limit:?} of `Builder::slow_listener`{held_back}",
             Place(emitted_at),
-        );
+        ));
     }
 
     /// None without metrics.

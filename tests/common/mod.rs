@@ -204,6 +204,19 @@ fn in_time_for(runtime: &str, run: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Lets others have their turn.
+pub(crate) async fn step_aside() {
+    let mut is_back = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut is_back, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Counts how often it is woken.
 #[derive(Default)]
 pub(crate) struct Wakes(AtomicUsize);

@@ -3,8 +3,8 @@
 //! Written from the contract alone. Where this and the bus differ, one of them is wrong by that text, not by the other. What the
 //! text leaves open is read so here:
 //!
-//! - The delivery of a failure is an emission like any other: a level deeper, caused by the emission that it happened in. It is
-//!   delivered however deep that is. The error channel runs after it, so its emits are caused by the emission that failed.
+//! - The delivery of a failure is an emission like any other: a level deeper, caused by the emission that failed. What was never emitted,
+//!   because it went too deep or was lost in the queue, leaves its own cause to it. It is delivered however deep that is. The error channel runs after it, so its emits are caused by the emission that failed.
 //! - A paused listener's filter isn't asked. Neither is that of a listener whose owner is dead: that one is removed at its turn.
 //! - `Break` in a listener of unheard events stops its fellows, and it is the one that `stopped_by` names, even if a listener of
 //!   every type had stopped the emission before.
@@ -68,7 +68,7 @@ struct Bus {
     /// If somebody drains: how many were queued when that began.
     drains: Option<usize>,
     /// What a full queue dropped that the drain has to report.
-    dropped: VecDeque<Failed>,
+    dropped: VecDeque<Trouble>,
     suppressed: u64,
 }
 
@@ -92,13 +92,16 @@ struct Chain {
     origin: Option<usize>,
 }
 
+/// A failure, and what the event in question is a part of.
+type Trouble = (Failed, Chain);
+
 /// What came of an attempt to queue something.
 enum Queued {
     Fine,
     /// The oldest had to go.
-    Displaced(Failed),
+    Displaced(Trouble),
     /// The newest had to go.
-    Dropped(Failed),
+    Dropped(Trouble),
     Refused(Refused),
 }
 
@@ -405,9 +408,9 @@ impl Who {
 }
 
 impl Waiting {
-    fn lost(&self) -> Failed {
+    fn lost(&self) -> Trouble {
         let topic = self.topic.map(str::to_owned);
-        Failed { event: Some(self.event.kind()), topic, by: None, cause: Why::Lost { missed: 1 } }
+        (Failed { event: Some(self.event.kind()), topic, by: None, cause: Why::Lost { missed: 1 } }, self.chain)
     }
 }
 
@@ -446,6 +449,12 @@ impl State {
     fn chain(&self) -> Chain {
         let innermost = self.stack.last();
         Chain { id: None, cause: innermost.map(|it| it.id), origin: innermost.map(|it| it.origin) }
+    }
+
+    /// The topic and the causes of the emission that is under way.
+    fn innermost(&self) -> (Option<Topic>, Chain) {
+        let Frame { topic, id, cause, origin, .. } = *self.stack.last().expect("an emission is under way");
+        (topic, Chain { id: Some(id), cause, origin: Some(origin) })
     }
 
     /// Queues it, if the queue takes it.
@@ -590,16 +599,17 @@ fn hold(world: &Arc<World<Naive>>, bus: usize) {
 fn let_go(world: &Arc<World<Naive>>, bus: usize) {
     let lost = world.side.state().let_go(bus);
     if let Some(lost) = lost {
-        fail(world, bus, lost);
+        let chain = world.side.state().chain();
+        fail(world, bus, (lost, chain));
     }
 }
 
 fn emit(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, kind: Kind, tag: u32) -> Report<Name> {
     hold(world, bus);
-    let report = if is_too_deep(world, bus, topic, kind) {
+    let chain = world.side.state().chain();
+    let report = if is_too_deep(world, bus, topic, kind, chain) {
         NOBODY
     } else {
-        let chain = world.side.state().chain();
         deliver(world, bus, topic, &Heard::Event(kind, tag), chain, false)
     };
     let_go(world, bus);
@@ -607,14 +617,14 @@ fn emit(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, kind: Kind,
 }
 
 /// Whether one more emission is too many. Then it is a failure.
-fn is_too_deep(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, kind: Kind) -> bool {
+fn is_too_deep(world: &Arc<World<Naive>>, bus: usize, topic: Option<Topic>, kind: Kind, chain: Chain) -> bool {
     let (depth, limit) = {
         let state = world.side.state();
         (state.stack.len(), state.buses[bus].max_depth)
     };
     if depth >= limit {
         let topic = topic.map(str::to_owned);
-        fail(world, bus, Failed { event: Some(kind), topic, by: None, cause: Why::TooDeep { limit } });
+        fail(world, bus, (Failed { event: Some(kind), topic, by: None, cause: Why::TooDeep { limit } }, chain));
     }
     depth >= limit
 }
@@ -674,14 +684,14 @@ fn drain(world: &Arc<World<Naive>>, bus: usize, limit: usize) -> Drained {
 fn deliver_late(world: &Arc<World<Naive>>, bus: usize, waiting: &Waiting) -> bool {
     let Waiting { event, topic, chain, turn, .. } = waiting;
     let Some(who) = *turn else {
-        if !is_too_deep(world, bus, *topic, event.kind()) {
+        if !is_too_deep(world, bus, *topic, event.kind(), *chain) {
             deliver(world, bus, *topic, event, *chain, true);
         }
         return true;
     };
     let name = Name { bus, who };
     let Some(listener) = world.side.state().has_turn(name) else { return false };
-    if is_too_deep(world, bus, *topic, event.kind()) {
+    if is_too_deep(world, bus, *topic, event.kind(), *chain) {
         return true;
     }
     {
@@ -776,8 +786,7 @@ fn pick(
 fn put_off(world: &Arc<World<Naive>>, name: Name, listener: &Registered, event: &Heard, report: &mut Report<Name>) {
     let queued = {
         let mut state = world.side.state();
-        let Frame { topic, id, cause, origin, .. } = *state.stack.last().expect("an emission is under way");
-        let chain = Chain { id: Some(id), cause, origin: Some(origin) };
+        let (topic, chain) = state.innermost();
         state.queue(name.bus, topic, event.clone(), chain, Some(name.who))
     };
     match queued {
@@ -859,13 +868,13 @@ fn blame(world: &Arc<World<Naive>>, name: Name, listener: &Registered, event: &H
         priority: listener.listener.priority,
     });
     // The emission that it happened in is the innermost.
-    let topic = world.side.state().stack.last().and_then(|frame| frame.topic).map(str::to_owned);
-    fail(world, name.bus, Failed { event, topic, by, cause });
+    let (topic, chain) = world.side.state().innermost();
+    fail(world, name.bus, (Failed { event, topic: topic.map(str::to_owned), by, cause }, chain));
 }
 
 /// To the listeners of failures, then to the error channel; below a delivery of a failure only to the error channel; below an error
 /// channel nowhere.
-fn fail(world: &Arc<World<Naive>>, bus: usize, failure: Failed) {
+fn fail(world: &Arc<World<Naive>>, bus: usize, (failure, chain): Trouble) {
     let (below_channel, below_failure, place) = {
         let state = world.side.state();
         (state.channels > 0, state.stack.iter().any(|frame| frame.of_failure), state.buses[bus].place)
@@ -876,10 +885,8 @@ fn fail(world: &Arc<World<Naive>>, bus: usize, failure: Failed) {
     }
     let mut is_kept = false;
     if !below_failure {
-        let (chain, id) = {
-            let state = world.side.state();
-            (state.chain(), state.emissions)
-        };
+        let chain = Chain { id: None, cause: chain.id.or(chain.cause), ..chain };
+        let id = world.side.state().emissions;
         deliver(world, bus, None, &Heard::Failure(failure.clone()), chain, false);
         is_kept = world.side.state().buses[bus].queue.iter().any(|waiting| waiting.chain.id == Some(id));
     }
