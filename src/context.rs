@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::time::Duration;
 
 use crate::failure::BoxError;
 #[cfg(feature = "async")]
@@ -22,6 +23,17 @@ pub(crate) struct Scene<'a, E> {
     pub(crate) emitted_at: &'static Location<'static>,
     pub(crate) place: frame::Place,
     pub(crate) timing: Timing<'a>,
+}
+
+/// How often a listener was called for one event, in vain.
+#[derive(Clone, Copy)]
+pub(crate) struct Tried {
+    pub(crate) calls: u32,
+    /// Since it was redriven last.
+    pub(crate) in_this_round: u32,
+    /// When it failed for the first time, and for the last.
+    pub(crate) first: Duration,
+    pub(crate) last: Duration,
 }
 
 /// Where an awaited emission gathers the futures of its listeners.
@@ -44,6 +56,8 @@ pub(crate) enum Timing<'a> {
     Late,
     /// By a drain, to one listener that put it off.
     Turn,
+    /// By a drain, to one listener that failed on it before.
+    Again(&'a Tried),
 }
 
 /// The emission that a listener is called in: what [`on_with`](Emitter::on_with) and its kin pass beside the event.

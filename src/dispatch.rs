@@ -119,6 +119,7 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     topic: Option<&str>,
     event: &T,
     from: From,
+    timing: Timing<'_>,
 ) -> bool {
     let bus = emitter.bus();
     if !turn.value.gate().word().is_open_to(turn.mark.noted) {
@@ -129,8 +130,7 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
         return true;
     }
     let (place, _frame) = frame::begin_emission(bus.address(), is_failure::<T, E>(), from.chain);
-    let scene =
-        Scene { emitter, event: type_name::<T>(), topic, emitted_at: from.emitted_at, place, timing: Timing::Turn };
+    let scene = Scene { emitter, event: type_name::<T>(), topic, emitted_at: from.emitted_at, place, timing };
     let mut delivery = Delivery::new(event, &scene);
     delivery.run(|done| done.is_none().then_some(Turn::Own(turn)).into_iter());
     delivery.heard > 0
@@ -328,7 +328,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
         }
         self.is_asking = true;
         let (answer, postponed) = match self.scene.timing {
-            Timing::Turn => (Admit::Yes, Postponed::No),
+            Timing::Turn | Timing::Again(_) => (Admit::Yes, Postponed::No),
             Timing::Late => (listener.admits(event), Postponed::No),
             Timing::Now | Timing::Awaited(_) => match listener.admits(event) {
                 // The filter may have switched its own listener off, or let go of the owner.
@@ -399,13 +399,11 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
                 return false;
             }
             Some(Flow::Fail(error)) => {
-                self.failed += counts;
-                self.report_failure(turn, Cause::Error(error.into()));
+                self.failed += self.fail(turn, Cause::Error(error.into()), counts);
             }
             #[cfg(feature = "async")]
             Some(Flow::NoSpawner) => {
-                self.failed += counts;
-                self.report_failure(turn, Cause::NoSpawner);
+                self.failed += self.fail(turn, Cause::NoSpawner, counts);
             }
             Some(Flow::Gone) => {
                 self.heard -= counts;
@@ -426,14 +424,34 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
         if let Some(turn) = self.current {
             let counts = usize::from(turn.is_counted() && !was_asked);
             self.heard += counts;
-            self.failed += counts;
-            self.report_failure(turn, cause);
+            if was_asked {
+                self.report_failure(turn, cause);
+            } else {
+                self.failed += self.fail(turn, cause, counts);
+            }
         }
     }
 
+    /// A call failed. How many failures that makes of so many: none, if the listener will be called again.
+    fn fail(&self, turn: Turn<'a, T, E>, cause: Cause<E>, counts: usize) -> usize {
+        let failure = self.failure(turn, cause);
+        let failure = match turn {
+            Turn::Own(entry) => entry.value.after_failure(entry, self.event, self.scene, failure),
+            Turn::Any(_) => Some(failure),
+        };
+        failure.map_or(0, |failure| {
+            report(self.scene.emitter, failure);
+            counts
+        })
+    }
+
     fn report_failure(&self, turn: Turn<'a, T, E>, cause: Cause<E>) {
-        let Scene { emitter, event, topic, emitted_at, .. } = *self.scene;
-        report(emitter, Failure::new(event, topic, Some(turn.info(event)), emitted_at, cause));
+        report(self.scene.emitter, self.failure(turn, cause));
+    }
+
+    fn failure(&self, turn: Turn<'a, T, E>, cause: Cause<E>) -> Failure<E> {
+        let Scene { event, topic, emitted_at, .. } = *self.scene;
+        Failure::new(event, topic, Some(turn.info(event)), emitted_at, cause)
     }
 }
 

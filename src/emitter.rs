@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::context::{AnyEvent, Context};
+use crate::dead_letters::DeadLetters;
 use crate::deferred::drain::{self, Drained};
 use crate::deferred::event::defer;
 use crate::deferred::event_loop::{self, EventLoop};
@@ -610,6 +611,11 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         futures::event_loop::run(self)
     }
 
+    /// The events on which listeners failed for good, although they were [tried again](crate::Listen::retry). See [`DeadLetters`].
+    pub fn dead_letters(&self) -> DeadLetters<'_, E> {
+        DeadLetters::new(self)
+    }
+
     /// The right to emit `T`s, to give to a module that has no business listening. See [`Port`].
     pub fn port<T: 'static>(&self) -> Port<T, E> {
         Port::new(self.clone(), None)
@@ -641,6 +647,7 @@ pub struct Builder<E = BoxError> {
     capacity: usize,
     overflow: Overflow,
     clock: Clock,
+    dead_letters: u32,
     #[cfg(feature = "async")]
     spawner: Option<Spawner>,
     error: PhantomData<fn() -> E>,
@@ -657,6 +664,7 @@ impl<E: Send + Sync + 'static> Builder<E> {
             capacity: 65_536,
             overflow: Overflow::Reject,
             clock: Clock::system(),
+            dead_letters: 1_000,
             #[cfg(feature = "async")]
             spawner: None,
             error: PhantomData,
@@ -718,6 +726,13 @@ impl<E: Send + Sync + 'static> Builder<E> {
         self
     }
 
+    /// How many [dead letters](Emitter::dead_letters) are kept; 1,000 unless set. When one more comes, the oldest is reported as
+    /// [`Cause::Lost`](crate::Cause::Lost) and dropped.
+    pub fn dead_letters(mut self, kept: u32) -> Self {
+        self.dead_letters = kept;
+        self
+    }
+
     /// Who runs the futures of async listeners that an emission which isn't awaited calls: a runtime's `spawn`.
     ///
     /// ```
@@ -748,7 +763,12 @@ impl<E: Send + Sync + 'static> Builder<E> {
         Emitter::from_bus(Bus {
             registry: Registry::new(self.leak_warning, self.separator),
             queue: OnceLock::new(),
-            settings: Settings { capacity: self.capacity, overflow: self.overflow, clock: self.clock },
+            settings: Settings {
+                capacity: self.capacity,
+                overflow: self.overflow,
+                clock: self.clock,
+                dead_letters: self.dead_letters,
+            },
             errors: Arc::new(ErrorChannel::new(Box::new(on_failure))),
             max_depth: self.max_depth,
             #[cfg(feature = "async")]
@@ -769,6 +789,7 @@ impl<E> fmt::Debug for Builder<E> {
             .field("separator", &self.separator)
             .field("queue", &(self.capacity, self.overflow))
             .field("clock", &self.clock)
+            .field("dead_letters", &self.dead_letters)
             .finish_non_exhaustive()
     }
 }

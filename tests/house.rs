@@ -10,7 +10,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("the doors to atomics, locks, thread-locals and time", &["clock", "sync"]),
     (
         "the words: values and traits",
-        &["discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "topic"],
+        &["discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "retry", "topic"],
     ),
     ("data structures that run no user code", &["raw/"]),
     ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue/", "registry"]),
@@ -19,7 +19,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("the second way to tell: later", &["deferred/"]),
     ("what is kept for who takes it later", &["envelope", "mailbox"]),
     ("the same for async code", &["futures/"]),
-    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record"]),
+    ("choosing what to hear, and ways to speak and to look", &["dead_letters", "inbox", "listen", "port", "record"]),
     ("the front", &["emitter"]),
 ];
 
@@ -30,7 +30,7 @@ const ROOT: &str = "lib";
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "catch_unwind",
-        &["deferred/timer", "discard", "dispatch", "errors", "futures/listener"],
+        &["deferred/timer", "discard", "dispatch", "errors", "futures/listener", "policy/retry"],
         "user code's panics are caught where it is called or dropped",
     ),
     ("parking_lot", &["sync"], "a model checker must find every lock"),

@@ -14,12 +14,46 @@ use crate::failure::{Cause, Failure};
 use crate::flow::sealed::Sealed;
 use crate::flow::{Flow, IntoFlow};
 use crate::future::Work;
-use crate::handle::WeakEmitter;
+use crate::handle::{Emitter, WeakEmitter};
+use crate::id::ListenerId;
 use crate::info::ListenerInfo;
-use crate::raw::frame::{self, Chain};
+use crate::raw::frame::{self, Chain, Place};
+
+/// What decides on an event whose call's future failed. Returns the failure, if it is for good.
+pub(crate) type AfterFailure<E> = Box<dyn FnOnce(&Emitter<E>, Failure<E>) -> Option<Failure<E>> + Send>;
+
+/// Asks the listener of this name, should it still be there then.
+pub(crate) fn ask_listener<T, E>(scene: &Scene<'_, E>, id: ListenerId, event: T) -> AfterFailure<E>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    let Scene { event: name, emitted_at, place: Place { id: emission, cause, origin, depth }, .. } = *scene;
+    let topic: Option<Box<str>> = scene.topic.map(Into::into);
+    let tried = if let Timing::Again(tried) = scene.timing { Some(*tried) } else { None };
+    Box::new(move |emitter, failure| {
+        let bus = emitter.bus();
+        let decided = match bus.registry.find::<T>().and_then(|channel| channel.entry(id.key())) {
+            Some(entry) => {
+                let place = Place { id: emission, cause, origin, depth };
+                let timing = tried.as_ref().map_or(Timing::Late, Timing::Again);
+                let scene = Scene { emitter, event: name, topic: topic.as_deref(), emitted_at, place, timing };
+                entry.value.after_failure(&entry, &event, &scene, failure)
+            }
+            None => Some(failure),
+        };
+        bus.errors.suppress(discard(event));
+        decided
+    })
+}
 
 /// Has a call's future run: by the emission, if that is awaited, else by the bus's spawner.
-pub(crate) fn start<T, E, F>(scene: &Scene<'_, E>, listener: impl FnOnce() -> ListenerInfo, future: F) -> Flow<E>
+pub(crate) fn start<T, E, F>(
+    scene: &Scene<'_, E>,
+    listener: impl FnOnce() -> ListenerInfo,
+    after_failure: Option<AfterFailure<E>>,
+    future: F,
+) -> Flow<E>
 where
     T: 'static,
     E: Send + Sync + 'static,
@@ -36,6 +70,7 @@ where
         emitter: scene.emitter.downgrade(),
         errors: Arc::clone(&bus.errors),
         listener: listener(),
+        after_failure,
         topic: scene.topic.map(Into::into),
         emitted_at: scene.emitted_at,
     });
@@ -72,6 +107,7 @@ struct Call<E, F> {
     emitter: WeakEmitter<E>,
     errors: Arc<ErrorChannel<E>>,
     listener: ListenerInfo,
+    after_failure: Option<AfterFailure<E>>,
     topic: Option<Box<str>>,
     emitted_at: &'static Location<'static>,
 }
@@ -101,11 +137,7 @@ where
             }
         };
         call.let_go();
-        let has_failed = cause.is_some();
-        if let Some(cause) = cause {
-            call.report(cause);
-        }
-        Poll::Ready(has_failed)
+        Poll::Ready(cause.is_some_and(|cause| call.report(cause)))
     }
 }
 
@@ -119,18 +151,27 @@ impl<E, F> Call<E, F> {
 }
 
 impl<E: Send + Sync + 'static, F> Call<E, F> {
-    fn report(&self, cause: Cause<E>) {
+    /// Whether it failed for good.
+    fn report(&mut self, cause: Cause<E>) -> bool {
         let Self { listener, topic, emitted_at, .. } = self;
         let failure = Failure::new(listener.event, topic.as_deref(), Some(listener.clone()), emitted_at, cause);
-        match self.emitter.upgrade() {
-            Some(emitter) => dispatch::report(&emitter, failure),
-            None => self.errors.take(failure),
-        }
+        let Some(emitter) = self.emitter.upgrade() else {
+            self.errors.take(failure);
+            return true;
+        };
+        let failure = match self.after_failure.take() {
+            Some(decide) => decide(&emitter, failure),
+            None => Some(failure),
+        };
+        let is_for_good = failure.is_some();
+        failure.into_iter().for_each(|failure| dispatch::report(&emitter, failure));
+        is_for_good
     }
 }
 
 impl<E, F> Drop for Call<E, F> {
     fn drop(&mut self) {
         self.let_go();
+        self.errors.suppress(discard(self.after_failure.take()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::context::Scene;
+use crate::context::{Scene, Timing};
 use crate::discard::discard;
 use crate::dispatch;
 use crate::flow::Flow;
@@ -92,7 +92,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
             // As if it was noted now: that it was paused in between doesn't matter, that it is does.
             let mark = Mark::new(key, listener.gate().word().plain());
             let entry = Entry { mark, value: listener };
-            dispatch::deliver_turn(emitter, &entry, topic.map(|(topic, _)| topic), &event, from)
+            dispatch::deliver_turn(emitter, &entry, topic.map(|(topic, _)| topic), &event, from, Timing::Turn)
         });
         emitter.bus().errors.suppress(discard(event));
         is_called

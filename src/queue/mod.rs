@@ -5,6 +5,7 @@
 //! dropped, and counts as queued until then.
 
 mod claims;
+mod dead;
 mod lane;
 mod loops;
 mod timers;
@@ -28,6 +29,7 @@ use crate::registry::Channel;
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 pub(crate) use self::claims::{Claim, Claims, Limit};
+pub(crate) use self::dead::{DeadEvent, Refusal};
 pub(crate) use self::lane::{Entry, Lane, drop_all};
 #[cfg(feature = "async")]
 pub(crate) use self::loops::Next;
@@ -40,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) capacity: usize,
     pub(crate) overflow: Overflow,
     pub(crate) clock: Clock,
+    pub(crate) dead_letters: u32,
 }
 
 /// The queue of a bus.
@@ -57,6 +60,7 @@ pub(crate) struct Queue<E> {
     room: Condvar,
     /// Idle loops wait here.
     work: Condvar,
+    dead: Mutex<dead::Dead<E>>,
     clock: Clock,
     errors: Arc<ErrorChannel<E>>,
 }
@@ -123,7 +127,7 @@ pub(crate) enum Pushed<V, E> {
 
 impl<E> Queue<E> {
     pub(crate) fn new(settings: &Settings, errors: Arc<ErrorChannel<E>>) -> Self {
-        let &Settings { capacity, overflow, ref clock } = settings;
+        let &Settings { capacity, overflow, ref clock, dead_letters } = settings;
         let state = State {
             incoming: Backlog::new(),
             outgoing: Backlog::new(),
@@ -151,6 +155,7 @@ impl<E> Queue<E> {
             has_come: AtomicBool::new(false),
             room: Condvar::default(),
             work: Condvar::default(),
+            dead: Mutex::new(dead::Dead::new(dead_letters as usize)),
             clock: clock.clone(),
             errors,
         }
@@ -462,6 +467,9 @@ impl<E> Drop for Queue<E> {
             }
             panics += discard(alarm);
         }
+        // They were reported when they died.
+        let dead = std::mem::take(&mut self.dead.lock().kept);
+        panics += dead.into_values().map(discard).sum::<u64>();
         self.errors.suppress(panics);
         if let Some((event, emitted_at)) = first {
             let event = if missed == 1 { event } else { DEFERRED };
