@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::time::Duration;
 
 use crate::chain::From;
 use crate::failure::BoxError;
@@ -42,6 +43,17 @@ impl<E> Scene<'_, E> {
     }
 }
 
+/// How often a listener was called for one event, in vain.
+#[derive(Clone, Copy)]
+pub(crate) struct Tried {
+    pub(crate) calls: u32,
+    /// Since it was redriven last.
+    pub(crate) in_this_round: u32,
+    /// When it failed for the first time, and for the last.
+    pub(crate) first: Duration,
+    pub(crate) last: Duration,
+}
+
 /// Where an awaited emission gathers the futures of its listeners.
 #[cfg(feature = "async")]
 pub(crate) type Started<'a> = &'a Mutex<Vec<Work>>;
@@ -62,6 +74,8 @@ pub(crate) enum Timing<'a> {
     Late,
     /// By a drain, to one listener that put it off.
     Turn,
+    /// By a drain, to one listener that failed on it before.
+    Again(&'a Tried),
 }
 
 /// The emission that a listener is called in: what [`on_with`](Emitter::on_with) and its kin pass beside the event.

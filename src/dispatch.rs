@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use crate::chain::From;
 #[cfg(feature = "async")]
 use crate::context::Started;
-use crate::context::{Scene, Timing};
+use crate::context::{Scene, Timing, Tried};
 use crate::discard::discard;
 use crate::emission::Emission;
 use crate::errors::raise_if_outermost;
@@ -131,7 +131,15 @@ fn too_deep<E: Send + Sync + 'static>(emitter: &Emitter<E>, event: &'static str,
     report(emitter, Failure::new(event, topic, None, from, cause));
 }
 
-/// Calls one listener, which put an event off until now. Whether it was called, or tapped.
+/// Why one listener is called alone.
+pub(crate) enum Alone<'a> {
+    /// It put the event off, whose span this is.
+    PutOff(Span),
+    /// It failed on the event before.
+    Again(&'a Tried),
+}
+
+/// Calls one listener with an event that was emitted before. Whether it was called, or tapped.
 pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: &Channel<T, E>,
@@ -139,7 +147,7 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     topic: Option<&str>,
     event: &T,
     from: From,
-    span: Span,
+    why: Alone<'_>,
 ) -> bool {
     let bus = emitter.bus();
     if !turn.value.gate().word().is_open_to(turn.mark.noted) {
@@ -150,8 +158,15 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
         return true;
     }
     let (place, _frame) = frame::begin_emission(bus.address(), is_failure::<T, E>(), from.chain);
-    let (event_type, emitted_at, timing, span) = (type_name::<T>(), from.emitted_at, Timing::Turn, span.enter());
-    let scene = Scene { emitter, event: event_type, topic, emitted_at, place, timing, span };
+    let (timing, span) = match why {
+        Alone::PutOff(span) => (Timing::Turn, span.enter()),
+        Alone::Again(tried) => (Timing::Again(tried), Entered::NOTHING),
+    };
+    let emitted_at = from.emitted_at;
+    let mut scene = Scene { emitter, event: type_name::<T>(), topic, emitted_at, place, timing, span };
+    if let Timing::Again(_) = timing {
+        scene.begin_span();
+    }
     if let Some(tapped) = channel.tapped(&bus.registry) {
         let mut delivery = Delivery::new(event, &scene);
         delivery.run_in_order(List::Chunks(&tapped.own), List::default(), None);
@@ -381,7 +396,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
         }
         self.is_asking = true;
         let (answer, postponed) = match self.scene.timing {
-            Timing::Turn => (Admit::Yes, Postponed::No),
+            Timing::Turn | Timing::Again(_) => (Admit::Yes, Postponed::No),
             Timing::Late => (listener.admits(event), Postponed::No),
             Timing::Now | Timing::Awaited(_) => match listener.admits(event) {
                 // The filter may have switched its own listener off, or let go of the owner.
@@ -452,13 +467,11 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
                 return false;
             }
             Some(Flow::Fail(error)) => {
-                self.failed += counts;
-                self.report_failure(turn, Cause::Error(error.into()));
+                self.failed += self.fail(turn, Cause::Error(error.into()), counts);
             }
             #[cfg(feature = "async")]
             Some(Flow::NoSpawner) => {
-                self.failed += counts;
-                self.report_failure(turn, Cause::NoSpawner);
+                self.failed += self.fail(turn, Cause::NoSpawner, counts);
             }
             Some(Flow::Gone) => {
                 self.heard -= counts;
@@ -479,14 +492,34 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
         if let Some(turn) = self.current {
             let counts = usize::from(turn.is_counted() && !was_asked);
             self.heard += counts;
-            self.failed += counts;
-            self.report_failure(turn, cause);
+            if was_asked {
+                self.report_failure(turn, cause);
+            } else {
+                self.failed += self.fail(turn, cause, counts);
+            }
         }
     }
 
+    /// A call failed. How many failures that makes of so many: none, if the listener will be called again.
+    fn fail(&self, turn: Turn<'a, T, E>, cause: Cause<E>, counts: usize) -> usize {
+        let failure = self.failure(turn, cause);
+        let failure = match turn {
+            Turn::Own(entry) => entry.value.after_failure(entry, self.event, self.scene, failure),
+            Turn::Any(_) => Some(failure),
+        };
+        failure.map_or(0, |failure| {
+            report(self.scene.emitter, failure);
+            counts
+        })
+    }
+
     fn report_failure(&self, turn: Turn<'a, T, E>, cause: Cause<E>) {
-        let Scene { emitter, event, topic, .. } = *self.scene;
-        report(emitter, Failure::new(event, topic, Some(turn.info(event)), self.scene.from(), cause));
+        report(self.scene.emitter, self.failure(turn, cause));
+    }
+
+    fn failure(&self, turn: Turn<'a, T, E>, cause: Cause<E>) -> Failure<E> {
+        let Scene { event, topic, .. } = *self.scene;
+        Failure::new(event, topic, Some(turn.info(event)), self.scene.from(), cause)
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::context::{AnyEvent, Context};
+use crate::dead_letters::DeadLetters;
 use crate::deferred::drain::{self, Drained};
 use crate::deferred::event::defer;
 use crate::deferred::event_loop::{self, EventLoop};
@@ -615,6 +616,11 @@ impl<E: Send + Sync + 'static> Emitter<E> {
         futures::event_loop::run(self)
     }
 
+    /// The events on which listeners failed for good, although they were [tried again](crate::Listen::retry). See [`DeadLetters`].
+    pub fn dead_letters(&self) -> DeadLetters<'_, E> {
+        DeadLetters::new(self)
+    }
+
     /// The right to emit `T`s, to give to a module that has no business listening. See [`Port`].
     pub fn port<T: 'static>(&self) -> Port<T, E> {
         Port::new(self.clone(), None)
@@ -764,6 +770,7 @@ pub struct Builder<E = BoxError> {
     clock: Clock,
     metrics: bool,
     slow_listener: Option<Duration>,
+    dead_letters: u32,
     #[cfg(feature = "async")]
     spawner: Option<Spawner>,
     error: PhantomData<fn() -> E>,
@@ -782,6 +789,7 @@ impl<E: Send + Sync + 'static> Builder<E> {
             clock: Clock::system(),
             metrics: false,
             slow_listener: None,
+            dead_letters: 1_000,
             #[cfg(feature = "async")]
             spawner: None,
             error: PhantomData,
@@ -841,6 +849,13 @@ impl<E: Send + Sync + 'static> Builder<E> {
     pub fn queue(mut self, capacity: usize, overflow: Overflow) -> Self {
         assert!(capacity != 0, "`queue(0, …)` would take no event: allow one or more");
         (self.capacity, self.overflow) = (capacity, overflow);
+        self
+    }
+
+    /// How many [dead letters](Emitter::dead_letters) are kept; 1,000 unless set. When one more comes, the oldest is reported as
+    /// [`Cause::Lost`](crate::Cause::Lost) and dropped.
+    pub fn dead_letters(mut self, kept: u32) -> Self {
+        self.dead_letters = kept;
         self
     }
 
@@ -926,9 +941,10 @@ impl<E: Send + Sync + 'static> Builder<E> {
             queue: OnceLock::new(),
             settings: Settings {
                 max_depth: self.max_depth,
-                capacity: self.capacity,
+                capacity: self.capacity.try_into().unwrap_or(u32::MAX),
                 overflow: self.overflow,
                 clock: self.clock,
+                dead_letters: self.dead_letters,
             },
             errors: Arc::new(ErrorChannel::new(Box::new(on_failure))),
             watch: Watch::new(self.metrics, self.slow_listener),
@@ -952,6 +968,7 @@ impl<E> fmt::Debug for Builder<E> {
             .field("clock", &self.clock)
             .field("metrics", &self.metrics)
             .field("slow_listener", &self.slow_listener)
+            .field("dead_letters", &self.dead_letters)
             .finish_non_exhaustive()
     }
 }

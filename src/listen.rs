@@ -18,7 +18,7 @@ use crate::flow::{Flow, IntoFlow};
 #[cfg(feature = "async")]
 use crate::futures::{
     self,
-    listener::start,
+    listener::{ask_listener, start},
     next::Next,
     stream::{EventStream, Room},
 };
@@ -31,6 +31,7 @@ use crate::mailbox::Reader;
 use crate::overflow::{DeferError, Overflow};
 use crate::policy::deferred::{Deferred, Postpone, postpone};
 use crate::policy::filter::{Filter, Filtered};
+use crate::policy::retry::{Again, Retried, again};
 use crate::policy::silent::Silent;
 use crate::policy::times::Times;
 use crate::policy::watched::Watched;
@@ -40,6 +41,7 @@ use crate::raw::roll::List;
 use crate::record::emitted::Emitted;
 use crate::record::recorder::{Listens, Recorder, keep};
 use crate::registry::{ANY, ListenerRef, Name};
+use crate::retry::Retry;
 use crate::subscription::Subscription;
 use crate::sync::Mutex;
 use crate::topic::{Pattern, Topic, TopicError};
@@ -80,6 +82,8 @@ pub struct Listen<'a, T, E = BoxError> {
     patterns: Vec<Pattern>,
     /// How its turns are put off, if they are.
     postpone: Option<Postpone<T, E>>,
+    /// Whether, and how, it is called again when it failed.
+    retry: Option<(Retry<E>, Again<T, E>)>,
     capacity: usize,
     overflow: Overflow,
     /// What is to be counted of it, once it is known who it is.
@@ -98,6 +102,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
             filters: Vec::new(),
             patterns: Vec::new(),
             postpone: None,
+            retry: None,
             capacity: 256,
             overflow: Overflow::DropOldest,
             tally: None,
@@ -187,6 +192,60 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         self
     }
 
+    /// Has it called again with a copy of the event when it failed, by an error or a panic: see [`Retry`].
+    ///
+    /// For what fails now and works a moment later: a network, a database, a lock that somebody else has. Not for bugs, which fail again.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use std::time::Duration;
+    /// use hearken::{Clock, Emitter, Retry};
+    ///
+    /// let clock = Clock::manual();
+    /// let bus = Emitter::builder().clock(clock.clone()).build(hearken::panic);
+    /// let calls = AtomicU32::new(0);
+    /// let _charges = bus.listen::<u32>().retry(Retry::attempts(3)).on(move |_| {
+    ///     match calls.fetch_add(1, Ordering::Relaxed) {
+    ///         0 => Err("the line is busy".into()),
+    ///         _ => Ok(()),
+    ///     }
+    /// });
+    ///
+    /// let emission = bus.emit(&7_u32);
+    /// assert_eq!((emission.heard, emission.failed), (1, 0), "it isn't over yet");
+    /// clock.advance(Duration::from_millis(100));
+    /// assert_eq!(bus.drain().delivered, 1);
+    /// assert_eq!(bus.dead_letters().len(), 0);
+    /// ```
+    ///
+    /// # When
+    ///
+    /// The copy waits as a timer, and then at the end of the queue: somebody must [drain](Emitter::drain) the bus. When retries are long overdue
+    /// and nobody does, a warning says so to [`tracing`]. Meanwhile the listener hears other events: retries are not in their order. Nobody
+    /// else hears the event again.
+    ///
+    /// # Failures
+    ///
+    /// Only the failure of the last attempt is reported, and the event is kept as a [dead letter](Emitter::dead_letters). A listener
+    /// that is off or paused when the time comes is not called: then the failure before was the last. So it is for retries that wait when the
+    /// queue is closed. A bus that goes counts them in its [`Cause::Lost`](crate::Cause::Lost).
+    ///
+    /// # With other options
+    ///
+    /// Filters are asked for the first attempt only. Each attempt is one of [`times`](Self::times). After [`on_async`](Self::on_async) it is the
+    /// future that is tried again; one that fails when its listener is gone fails for good, without a dead letter. Inboxes, streams and recorders don't fail.
+    ///
+    /// # Cost
+    ///
+    /// A copy of the event and some allocations for a failure; nothing for a call that doesn't fail.
+    pub fn retry(mut self, retry: Retry<E>) -> Self
+    where
+        T: Clone + Send,
+    {
+        self.retry = Some((retry, again));
+        self
+    }
+
     /// How many events an [`inbox`](Self::inbox), or a stream, holds; 256 unless set.
     ///
     /// # Panics
@@ -241,6 +300,13 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         listener: impl FnOnce(&T, &Context<'_, E>) -> R + Send + 'static,
     ) -> Subscription {
         self.limit_to_one("once");
+        if self.retry.is_some() {
+            let event = event_name::<T>();
+            panic!(
+                "a listener of `{event}` can't hear `once` and `retry`: its closure is gone after one call; end with `times(1)` and `on`, \
+                 or leave `retry` out"
+            );
+        }
         let listener = Mutex::new(Some(listener));
         self.add(Closure::new(move |event: &T, scene, id| {
             // On a line of its own, so that the lock is open again before the call.
@@ -332,16 +398,12 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     /// Hears every event with a future: [`Emitter::on_async`] with these options.
     #[cfg(feature = "async")]
     #[track_caller]
-    pub fn on_async<F>(mut self, listener: impl Fn(T) -> F + Send + Sync + 'static) -> Subscription
+    pub fn on_async<F>(self, listener: impl Fn(T) -> F + Send + Sync + 'static) -> Subscription
     where
-        T: Clone,
+        T: Clone + Send,
         F: Future<Output: IntoFlow<E>> + Send + 'static,
     {
-        let place = Location::caller();
-        let (about, tally) = (self.about(place), self.tally(place));
-        self.add(Closure::new(move |event: &T, scene, id| {
-            start::<T, _, _>(scene, || about(id), tally.clone(), listener(event.clone()))
-        }))
+        self.on_async_with(move |envelope| listener(envelope.event))
     }
 
     /// Hears every event and its emission with a future: [`Emitter::on_async`] with these options.
@@ -349,13 +411,15 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     #[track_caller]
     pub fn on_async_with<F>(mut self, listener: impl Fn(Envelope<T>) -> F + Send + Sync + 'static) -> Subscription
     where
-        T: Clone,
+        T: Clone + Send,
         F: Future<Output: IntoFlow<E>> + Send + 'static,
     {
         let place = Location::caller();
-        let (about, tally) = (self.about(place), self.tally(place));
-        self.add(Closure::new(move |event: &T, scene, id| {
-            start::<T, _, _>(scene, || about(id), tally.clone(), listener(Envelope::new(event.clone(), scene)))
+        let (about, tally, is_retried) = (self.about(place), self.tally(place), self.retry.is_some());
+        self.add(Closure::new(move |event: &T, scene: &Scene<'_, E>, id| {
+            let after_failure = is_retried.then(|| ask_listener(scene, id, event.clone()));
+            let future = listener(Envelope::new(event.clone(), scene));
+            start::<T, _, _>(scene, || about(id), tally.clone(), after_failure, future)
         }))
     }
 
@@ -481,7 +545,11 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         }
     }
 
-    fn insert(self, hear: impl Hear<T, E> + 'static, added_at: &'static Location<'static>) -> Subscription {
+    fn insert(mut self, hear: impl Hear<T, E> + 'static, added_at: &'static Location<'static>) -> Subscription {
+        if let Some((retry, again)) = self.retry.take() {
+            let hear: Box<dyn Hear<T, E>> = Box::new(hear);
+            return self.insert(Retried::new(retry, again, hear), added_at);
+        }
         let Self { emitter, priority, name, patterns, tally, .. } = self;
         let channel = emitter.bus().registry.channel::<T>();
         let slot = Slot::new(channel.home, About::new(emitter.weak_bus(), name, patterns, tally, added_at), hear);
@@ -751,7 +819,7 @@ macro_rules! listening {
             #[track_caller]
             pub fn on_async<T, F>(self, listener: impl Fn(T) -> F + Send + Sync + 'static) -> Subscription
             where
-                T: Clone + 'static,
+                T: Clone + Send + 'static,
                 F: Future<Output: IntoFlow<E>> + Send + 'static,
             {
                 self.listen().on_async(listener)

@@ -32,6 +32,13 @@ pub(crate) trait Listener<T: ?Sized, E>: Send + Sync {
     fn postpone(&self, entry: &Entry<ListenerRef<T, E>>, event: &T, scene: &Scene<'_, E>) -> Postponed<E>;
     fn spend(&self) -> Spend;
     fn is_present(&self) -> bool;
+    fn after_failure(
+        &self,
+        entry: &Entry<ListenerRef<T, E>>,
+        event: &T,
+        scene: &Scene<'_, E>,
+        failure: Failure<E>,
+    ) -> Option<Failure<E>>;
     fn gate(&self) -> &Gate;
     fn id(&self, key: Key) -> ListenerId;
     fn about(&self) -> &About<E>;
@@ -72,6 +79,17 @@ pub(crate) trait Hear<T: ?Sized, E>: Release {
     /// Whether it is still there to be called. Runs no user code.
     fn is_present(&self) -> bool {
         true
+    }
+
+    /// After its call failed: the failure, unless it will be called again. Runs user code.
+    fn after_failure(
+        &self,
+        _entry: &Entry<ListenerRef<T, E>>,
+        _event: &T,
+        _scene: &Scene<'_, E>,
+        failure: Failure<E>,
+    ) -> Option<Failure<E>> {
+        Some(failure)
     }
 }
 
@@ -220,6 +238,16 @@ impl<T: ?Sized, E: Send + Sync, H: Hear<T, E>> Listener<T, E> for Slot<E, H> {
         self.hear.is_present()
     }
 
+    fn after_failure(
+        &self,
+        entry: &Entry<ListenerRef<T, E>>,
+        event: &T,
+        scene: &Scene<'_, E>,
+        failure: Failure<E>,
+    ) -> Option<Failure<E>> {
+        self.hear.after_failure(entry, event, scene, failure)
+    }
+
     fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -296,6 +324,10 @@ impl<H: ?Sized + Release> Release for Box<H> {
         (**self).release()
     }
 
+    fn is_guarded(&self) -> bool {
+        (**self).is_guarded()
+    }
+
     fn is_silent(&self) -> bool {
         (**self).is_silent()
     }
@@ -308,6 +340,10 @@ impl<T: ?Sized, E, H: ?Sized + Hear<T, E>> Hear<T, E> for Box<H> {
 
     fn admits(&self, event: &T) -> Admit {
         (**self).admits(event)
+    }
+
+    fn postpone(&self, entry: &Entry<ListenerRef<T, E>>, event: &T, scene: &Scene<'_, E>) -> Postponed<E> {
+        (**self).postpone(entry, event, scene)
     }
 
     fn spend(&self) -> Spend {

@@ -306,6 +306,12 @@ impl<T: ?Sized, E> Channel<T, E> {
         trace::leak(self.event, listeners, &places.join(", "));
     }
 
+    /// The listener of this key, if it is there.
+    #[cfg(feature = "async")]
+    pub(crate) fn entry(&self, key: Key) -> Option<Entry<ListenerRef<T, E>>> {
+        self.book.lock().get(key).cloned()
+    }
+
     /// How many of these there are that are registered on any of these very patterns.
     pub(crate) fn count_on(&self, patterns: &[Pattern], counts: impl Fn(&ListenerRef<T, E>) -> bool) -> usize {
         let listeners: Vec<_> = {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::field::display;
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
@@ -198,6 +199,39 @@ pub(crate) fn leak(event: &'static str, listeners: usize, places: &str) {
             listeners,
             "{listeners} listeners of {event}: {places}; are subscriptions kept or detached that should be dropped? \
              If so many are meant, say so with `Builder::leak_warning`"
+        );
+    });
+}
+
+/// Tells of a failure that is not one yet: its listener will be called again.
+#[cold]
+pub(crate) fn retry<E>(failure: &Failure<E>, calls: u32, delay: Duration) {
+    if is_on() {
+        let id = failure.emission().map(EmissionId::number);
+        let (event, topic, listener) = (failure.event(), failure.topic(), failure.listener().map(display));
+        tell(
+            || debug!(target: TARGET, event, topic, listener, id, calls, ?delay, "a listener failed and will be called again"),
+        );
+    }
+}
+
+/// Tells of an event that is kept, because its listener failed for good.
+#[cold]
+pub(crate) fn dead_letter<E>(failure: &Failure<E>, calls: u32) {
+    if is_on() {
+        let id = failure.emission().map(EmissionId::number);
+        let (event, topic, listener) = (failure.event(), failure.topic(), failure.listener().map(display));
+        tell(|| debug!(target: TARGET, event, topic, listener, id, calls, "an event became a dead letter"));
+    }
+}
+
+/// Tells that nobody drains a bus on which retries wait.
+#[cold]
+pub(crate) fn neglected() {
+    tell(|| {
+        warn!(
+            target: TARGET,
+            "retries are overdue and nobody drains their bus: call `drain` now and then, or give it a loop by `run` or `spawn_loop`"
         );
     });
 }

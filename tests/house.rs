@@ -10,7 +10,10 @@ const ROWS: &[(&str, &[&str])] = &[
     ("the doors to atomics, locks, thread-locals and time", &["clock", "sync"]),
     (
         "the words: values and traits",
-        &["chain", "discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "topic", "trace"],
+        &[
+            "chain", "discard", "emission", "failure", "flow", "future", "id", "info", "overflow", "retry", "topic",
+            "trace",
+        ],
     ),
     ("data structures that run no user code", &["raw/"]),
     ("the bus and who listens on it", &["context", "errors", "handle", "listener", "queue/", "registry", "watch/"]),
@@ -19,7 +22,10 @@ const ROWS: &[(&str, &[&str])] = &[
     ("the second way to tell: later", &["deferred/"]),
     ("what is kept for who takes it later", &["envelope", "mailbox"]),
     ("the same for async code", &["futures/"]),
-    ("choosing what to hear, and ways to speak and to look", &["inbox", "listen", "port", "record/", "topology/"]),
+    (
+        "choosing what to hear, and ways to speak and to look",
+        &["dead_letters", "inbox", "listen", "port", "record/", "topology/"],
+    ),
     ("the front, and the guides", &["emitter", "guide"]),
 ];
 
@@ -30,7 +36,16 @@ const ROOT: &str = "lib";
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
     (
         "catch_unwind",
-        &["deferred/timer", "discard", "dispatch", "errors", "futures/listener", "policy/watched", "trace"],
+        &[
+            "deferred/timer",
+            "discard",
+            "dispatch",
+            "errors",
+            "futures/listener",
+            "policy/retry",
+            "policy/watched",
+            "trace",
+        ],
         "user code's panics are caught where it is called or dropped",
     ),
     ("parking_lot", &["sync"], "a model checker must find every lock"),

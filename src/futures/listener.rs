@@ -15,17 +15,55 @@ use crate::failure::{Cause, Failure};
 use crate::flow::sealed::Sealed;
 use crate::flow::{Flow, IntoFlow};
 use crate::future::Work;
-use crate::handle::WeakEmitter;
+use crate::handle::{Emitter, WeakEmitter};
+use crate::id::ListenerId;
 use crate::info::ListenerInfo;
-use crate::raw::frame;
-use crate::trace::Span;
+use crate::raw::frame::{self, Place};
+use crate::trace::{Entered, Span};
 use crate::watch::tally::{Heard, Run, Tally};
+
+/// What decides on an event whose call's future failed. Returns the failure, if it is for good.
+pub(crate) type AfterFailure<E> = Box<dyn FnOnce(&Emitter<E>, Failure<E>) -> Option<Failure<E>> + Send>;
+
+/// Asks the listener of this name, should it still be there then.
+pub(crate) fn ask_listener<T, E>(scene: &Scene<'_, E>, id: ListenerId, event: T) -> AfterFailure<E>
+where
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    let Scene { event: name, emitted_at, place: Place { id: emission, cause, origin, depth }, .. } = *scene;
+    let topic: Option<Box<str>> = scene.topic.map(Into::into);
+    let tried = if let Timing::Again(tried) = scene.timing { Some(*tried) } else { None };
+    Box::new(move |emitter, failure| {
+        let bus = emitter.bus();
+        let decided = match bus.registry.find::<T>().and_then(|channel| channel.entry(id.key())) {
+            Some(entry) => {
+                let place = Place { id: emission, cause, origin, depth };
+                let timing = tried.as_ref().map_or(Timing::Late, Timing::Again);
+                let scene = Scene {
+                    emitter,
+                    event: name,
+                    topic: topic.as_deref(),
+                    emitted_at,
+                    place,
+                    timing,
+                    span: Entered::NOTHING,
+                };
+                entry.value.after_failure(&entry, &event, &scene, failure)
+            }
+            None => Some(failure),
+        };
+        bus.errors.suppress(discard(event));
+        decided
+    })
+}
 
 /// Has a call's future run: by the emission, if that is awaited, else by the bus's spawner.
 pub(crate) fn start<T, E, F>(
     scene: &Scene<'_, E>,
     listener: impl FnOnce() -> ListenerInfo,
     tally: Option<Arc<Tally>>,
+    after_failure: Option<AfterFailure<E>>,
     future: F,
 ) -> Flow<E>
 where
@@ -45,6 +83,7 @@ where
         errors: Arc::clone(&bus.errors),
         listener: listener(),
         tally,
+        after_failure,
         topic: scene.topic.map(Into::into),
     });
     match (scene.timing, &bus.spawner) {
@@ -83,6 +122,7 @@ struct Call<E, F> {
     errors: Arc<ErrorChannel<E>>,
     listener: ListenerInfo,
     tally: Option<Arc<Tally>>,
+    after_failure: Option<AfterFailure<E>>,
     topic: Option<Box<str>>,
 }
 
@@ -119,11 +159,7 @@ where
             }
         };
         call.let_go();
-        let has_failed = cause.is_some();
-        if let Some(cause) = cause {
-            call.report(cause);
-        }
-        Poll::Ready(has_failed)
+        Poll::Ready(cause.is_some_and(|cause| call.report(cause)))
     }
 }
 
@@ -137,18 +173,28 @@ impl<E, F> Call<E, F> {
 }
 
 impl<E: Send + Sync + 'static, F> Call<E, F> {
-    fn report(&self, cause: Cause<E>) {
+    /// Whether it failed for good.
+    fn report(&mut self, cause: Cause<E>) -> bool {
         let Self { listener, topic, from, .. } = self;
         let failure = Failure::new(listener.event, topic.as_deref(), Some(listener.clone()), *from, cause);
-        match self.emitter.upgrade() {
-            Some(emitter) => dispatch::report(&emitter, failure),
-            None => self.errors.take(failure),
-        }
+        let Some(emitter) = self.emitter.upgrade() else {
+            self.errors.take(failure);
+            return true;
+        };
+        let failure = match self.after_failure.take() {
+            Some(decide) => decide(&emitter, failure),
+            None => Some(failure),
+        };
+        failure.is_some_and(|failure| {
+            dispatch::report(&emitter, failure);
+            true
+        })
     }
 }
 
 impl<E, F> Drop for Call<E, F> {
     fn drop(&mut self) {
         self.let_go();
+        self.errors.suppress(discard(self.after_failure.take()));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use crate::chain::From;
 use crate::context::Scene;
 use crate::discard::discard;
-use crate::dispatch;
+use crate::dispatch::{self, Alone};
 use crate::flow::Flow;
 use crate::handle::Emitter;
 use crate::id::{Key, ListenerId};
@@ -95,7 +95,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
             // As if it was noted now: that it was paused in between doesn't matter, that it is does.
             let mark = Mark::new(key, listener.gate().word().plain());
             let entry = Entry { mark, value: listener };
-            dispatch::deliver_turn(emitter, channel, &entry, topic.map(|(topic, _)| topic), &event, from, span)
+            let topic = topic.map(|(topic, _)| topic);
+            dispatch::deliver_turn(emitter, channel, &entry, topic, &event, from, Alone::PutOff(span))
         });
         emitter.bus().errors.suppress(discard(event));
         is_called

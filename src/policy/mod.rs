@@ -2,6 +2,7 @@
 
 pub(crate) mod deferred;
 pub(crate) mod filter;
+pub(crate) mod retry;
 pub(crate) mod silent;
 pub(crate) mod times;
 pub(crate) mod watched;

@@ -35,7 +35,7 @@ pub(crate) trait Entry<E>: Send + Sized + 'static {
     ) -> bool;
 }
 
-pub(super) const KINDS: u32 = 3;
+pub(super) const KINDS: u32 = 4;
 
 /// Waiting entries of one kind and type.
 pub(super) struct Entries<V: Entry<E>, E> {

@@ -5,6 +5,7 @@
 //! dropped, and counts as queued until then.
 
 mod claims;
+mod dead;
 mod lane;
 mod loops;
 mod timers;
@@ -29,6 +30,7 @@ use crate::registry::Channel;
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 pub(crate) use self::claims::{Claim, Claims, Limit};
+pub(crate) use self::dead::{DeadEvent, Refusal};
 pub(crate) use self::lane::{Entry, Lane, drop_all};
 #[cfg(feature = "async")]
 pub(crate) use self::loops::Next;
@@ -39,7 +41,9 @@ use self::lane::{Entries, KINDS, join};
 /// How a bus was built to queue, and to nest.
 pub(crate) struct Settings {
     pub(crate) max_depth: u32,
-    pub(crate) capacity: usize,
+    /// As large as memory is, or larger: what a bus holds at least is small.
+    pub(crate) capacity: u32,
+    pub(crate) dead_letters: u32,
     pub(crate) overflow: Overflow,
     pub(crate) clock: Clock,
 }
@@ -59,6 +63,7 @@ pub(crate) struct Queue<E> {
     room: Condvar,
     /// Idle loops wait here.
     work: Condvar,
+    dead: Mutex<dead::Dead<E>>,
     clock: Clock,
     errors: Arc<ErrorChannel<E>>,
 }
@@ -125,7 +130,8 @@ pub(crate) enum Pushed<V, E> {
 
 impl<E> Queue<E> {
     pub(crate) fn new(settings: &Settings, errors: Arc<ErrorChannel<E>>) -> Self {
-        let &Settings { capacity, overflow, ref clock, .. } = settings;
+        let &Settings { capacity, overflow, ref clock, dead_letters, .. } = settings;
+        let capacity = capacity as usize;
         let state = State {
             incoming: Backlog::new(),
             outgoing: Backlog::new(),
@@ -153,6 +159,7 @@ impl<E> Queue<E> {
             has_come: AtomicBool::new(false),
             room: Condvar::default(),
             work: Condvar::default(),
+            dead: Mutex::new(dead::Dead::new(dead_letters as usize)),
             clock: clock.clone(),
             errors,
         }
@@ -464,6 +471,9 @@ impl<E> Drop for Queue<E> {
             }
             panics += discard(alarm);
         }
+        // They were reported when they died.
+        let dead = std::mem::take(&mut self.dead.lock().kept);
+        panics += dead.into_values().map(discard).sum::<u64>();
         self.errors.suppress(panics);
         if let Some((event, from)) = first {
             let event = if missed == 1 { event } else { DEFERRED };
