@@ -18,20 +18,31 @@ struct Frame {
     /// The innermost emission and the first of its chain. Some, where the depth isn't 0.
     id: Option<EmissionId>,
     origin: Option<EmissionId>,
-    depth: u32,
-    mode: u32,
+    /// The depth, in units of [`LEVEL`], and the modes: in one word, because every emission writes it twice.
+    state: u64,
+}
+
+impl Frame {
+    fn depth(self) -> usize {
+        (self.state / LEVEL) as usize
+    }
+
+    fn is(self, mode: u64) -> bool {
+        self.state & mode != 0
+    }
 }
 
 /// Below the delivery of a `Failure`.
-const FAILURE: u32 = 1;
+const FAILURE: u64 = 1;
 /// Below an error channel.
-const CHANNEL: u32 = 1 << 1;
+const CHANNEL: u64 = 1 << 1;
 /// A panic waits for the outermost emission to end. Goes outwards, unlike the others.
-const RAISE: u32 = 1 << 2;
+const RAISE: u64 = 1 << 2;
+const LEVEL: u64 = 1 << 3;
 
 // None of them has a destructor to register, so they can be used in other thread-locals' destructors too.
 thread_cells! {
-    static FRAME: Cell<Frame> = Cell::new(Frame { bus: 0, id: None, origin: None, depth: 0, mode: 0 });
+    static FRAME: Cell<Frame> = Cell::new(Frame { bus: 0, id: None, origin: None, state: 0 });
     /// The buses further out than the frame's, where they aren't the same. Empty, it owns nothing.
     static OUTER: ManuallyDrop<RefCell<SmallVec<[usize; 6]>>> =
         ManuallyDrop::new(RefCell::new(SmallVec::new_const()));
@@ -75,8 +86,8 @@ pub(crate) struct Guard {
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
-        let mode = self.outer.mode | frame().mode & RAISE;
-        set_frame(Frame { mode, ..self.outer });
+        let state = self.outer.state | frame().state & RAISE;
+        set_frame(Frame { state, ..self.outer });
         if self.noted {
             forget_outer();
         }
@@ -86,7 +97,7 @@ impl Drop for Guard {
 /// How many emissions are nested on this thread, of all buses.
 #[inline]
 pub(crate) fn depth() -> usize {
-    frame().depth as usize
+    frame().depth()
 }
 
 /// Begins an emission that is a part of this chain. `of_failure`: what it delivers is a `Failure`.
@@ -95,10 +106,9 @@ pub(crate) fn begin_emission(bus: usize, of_failure: bool, chain: Chain) -> (Pla
     let outer = frame();
     let id = chain.id.unwrap_or_else(EmissionId::next);
     let origin = chain.origin.unwrap_or(id);
-    let depth = outer.depth + 1;
-    let mode = outer.mode | if of_failure { FAILURE } else { 0 };
-    let guard = enter(outer, Frame { bus, id: Some(id), origin: Some(origin), depth, mode });
-    (Place { id, cause: chain.cause, origin, depth: depth as usize }, guard)
+    let state = (outer.state + LEVEL) | if of_failure { FAILURE } else { 0 };
+    let inner = Frame { bus, id: Some(id), origin: Some(origin), state };
+    (Place { id, cause: chain.cause, origin, depth: inner.depth() }, enter(outer, inner))
 }
 
 /// What an event that is emitted or deferred now is a part of.
@@ -122,17 +132,24 @@ pub(crate) fn begin_clean_up(bus: usize) -> Guard {
 /// While the guard lives, an error channel runs on this thread.
 pub(crate) fn begin_report() -> Guard {
     let outer = frame();
-    enter(outer, Frame { mode: outer.mode | CHANNEL, ..outer })
+    enter(outer, Frame { state: outer.state | CHANNEL, ..outer })
 }
 
 #[inline]
 fn enter(outer: Frame, inner: Frame) -> Guard {
     let noted = outer.bus != 0 && outer.bus != inner.bus;
     if noted {
-        OUTER.with(|buses| buses.borrow_mut().push(outer.bus));
+        note_outer(outer.bus);
     }
     set_frame(inner);
     Guard { outer, noted, _here: PhantomData }
+}
+
+/// Apart, and given no more than it needs, so that a frame stays in registers.
+#[cold]
+#[inline(never)]
+fn note_outer(bus: usize) {
+    OUTER.with(|buses| buses.borrow_mut().push(bus));
 }
 
 #[cold]
@@ -152,11 +169,11 @@ pub(crate) fn is_inside(bus: usize) -> bool {
 }
 
 pub(crate) fn is_below_failure() -> bool {
-    frame().mode & FAILURE != 0
+    frame().is(FAILURE)
 }
 
 pub(crate) fn is_below_channel() -> bool {
-    frame().mode & CHANNEL != 0
+    frame().is(CHANNEL)
 }
 
 /// Has the outermost emission on this thread end with a panic of this message.
@@ -170,20 +187,20 @@ pub(crate) fn raise_at_the_end(message: &str) {
         waiting.set(text);
     });
     let inner = frame();
-    set_frame(Frame { mode: inner.mode | RAISE, ..inner });
+    set_frame(Frame { state: inner.state | RAISE, ..inner });
 }
 
 /// Whether a panic waits for the outermost emission to end.
 pub(crate) fn is_raising() -> bool {
-    frame().mode & RAISE != 0
+    frame().is(RAISE)
 }
 
 /// What to panic with now that an emission has ended: something only if it was the outermost.
 #[inline]
 pub(crate) fn take_raised() -> Option<String> {
     let outer = frame();
-    (outer.mode & RAISE != 0 && outer.depth == 0).then(|| {
-        set_frame(Frame { mode: outer.mode & !RAISE, ..outer });
+    (outer.is(RAISE) && outer.depth() == 0).then(|| {
+        set_frame(Frame { state: outer.state & !RAISE, ..outer });
         WAITING.with(|waiting| waiting.take())
     })
 }
