@@ -51,7 +51,7 @@ impl<L: ?Sized> Backlog<L> {
         match self.runs.back_mut() {
             Some(run)
                 if run.lane == lane
-                    && run.from == from
+                    && run.from.is(from)
                     && is_same(&self.text, self.gone, run.topic, topic)
                     && run.len < u32::MAX =>
             {
