@@ -61,35 +61,43 @@ pub(crate) enum Reply {
 pub(crate) trait Hear<T: ?Sized, E>: Release {
     fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E>;
 
+    /// The one it wraps, which answers the questions that it leaves to it.
+    fn inner(&self) -> Option<&dyn Hear<T, E>> {
+        None
+    }
+
     /// Before the call, of a guarded listener. May run user code, such as a filter.
-    fn admits(&self, _event: &T) -> Admit {
-        Admit::Yes
+    fn admits(&self, event: &T) -> Admit {
+        self.inner().map_or(Admit::Yes, |inner| inner.admits(event))
     }
 
     /// After it admitted an event that is emitted now, of a guarded listener: it may rather hear it later. May run user code, such as `Clone`.
-    fn postpone(&self, _entry: &Entry<ListenerRef<T, E>>, _event: &T, _scene: &Scene<'_, E>) -> Postponed<E> {
-        Postponed::No
+    fn postpone(&self, entry: &Entry<ListenerRef<T, E>>, event: &T, scene: &Scene<'_, E>) -> Postponed<E> {
+        self.inner().map_or(Postponed::No, |inner| inner.postpone(entry, event, scene))
     }
 
     /// After it admitted, of a guarded listener: uses one call up. Runs no user code.
     fn spend(&self) -> Spend {
-        Spend::Granted
+        if let Some(inner) = self.inner() { inner.spend() } else { Spend::Granted }
     }
 
     /// Whether it is still there to be called. Runs no user code.
     fn is_present(&self) -> bool {
-        true
+        if let Some(inner) = self.inner() { inner.is_present() } else { true }
     }
 
     /// After its call failed: the failure, unless it will be called again. Runs user code.
     fn after_failure(
         &self,
-        _entry: &Entry<ListenerRef<T, E>>,
-        _event: &T,
-        _scene: &Scene<'_, E>,
+        entry: &Entry<ListenerRef<T, E>>,
+        event: &T,
+        scene: &Scene<'_, E>,
         failure: Failure<E>,
     ) -> Option<Failure<E>> {
-        Some(failure)
+        match self.inner() {
+            Some(inner) => inner.after_failure(entry, event, scene, failure),
+            None => Some(failure),
+        }
     }
 }
 
@@ -333,25 +341,13 @@ impl<H: ?Sized + Release> Release for Box<H> {
     }
 }
 
-impl<T: ?Sized, E, H: ?Sized + Hear<T, E>> Hear<T, E> for Box<H> {
+impl<T: ?Sized, E> Hear<T, E> for Box<dyn Hear<T, E>> {
     fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
         (**self).hear(event, scene, id)
     }
 
-    fn admits(&self, event: &T) -> Admit {
-        (**self).admits(event)
-    }
-
-    fn postpone(&self, entry: &Entry<ListenerRef<T, E>>, event: &T, scene: &Scene<'_, E>) -> Postponed<E> {
-        (**self).postpone(entry, event, scene)
-    }
-
-    fn spend(&self) -> Spend {
-        (**self).spend()
-    }
-
-    fn is_present(&self) -> bool {
-        (**self).is_present()
+    fn inner(&self) -> Option<&dyn Hear<T, E>> {
+        Some(&**self)
     }
 }
 

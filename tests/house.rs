@@ -61,8 +61,13 @@ const FREE_OF_STD_SYNC: &[&str] = &["Arc", "OnceLock", "Weak", "mpsc"];
 /// What runs a listener's code. Only dispatch says these, and who wraps a listener hands them on.
 const CALLS: &[&str] = &["call", "call_admitted", "admits", "hear"];
 const CALLER: &str = "dispatch";
-const HAND_ON: &[(&str, &str)] =
-    &[("policy/", "self.inner"), ("listener", "(**self)"), ("listener", "self.hear"), ("listener", "self")];
+const HAND_ON: &[(&str, &str)] = &[
+    ("policy/", "self.inner"),
+    ("listener", "inner"),
+    ("listener", "(**self)"),
+    ("listener", "self.hear"),
+    ("listener", "self"),
+];
 
 /// A source file without its comments.
 struct File {

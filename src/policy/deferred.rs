@@ -9,7 +9,7 @@ use crate::dispatch::{self, Alone};
 use crate::flow::Flow;
 use crate::handle::Emitter;
 use crate::id::{Key, ListenerId};
-use crate::listener::{Admit, Hear, Listener, Postponed, Release, Spend};
+use crate::listener::{Hear, Listener, Postponed, Release};
 use crate::queue::{self, Pushed};
 use crate::raw::backlog::Topic;
 use crate::raw::roll::{Entry, Mark};
@@ -50,20 +50,12 @@ impl<T, E, H: Hear<T, E>> Hear<T, E> for Deferred<T, E, H> {
         self.inner.hear(event, scene, id)
     }
 
-    fn admits(&self, event: &T) -> Admit {
-        self.inner.admits(event)
+    fn inner(&self) -> Option<&dyn Hear<T, E>> {
+        Some(&self.inner)
     }
 
     fn postpone(&self, entry: &Entry<ListenerRef<T, E>>, event: &T, scene: &Scene<'_, E>) -> Postponed<E> {
         (self.postpone)(entry, event, scene)
-    }
-
-    fn spend(&self) -> Spend {
-        self.inner.spend()
-    }
-
-    fn is_present(&self) -> bool {
-        self.inner.is_present()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::context::Scene;
 use crate::discard::discard;
 use crate::flow::Flow;
 use crate::id::ListenerId;
-use crate::listener::{Admit, Hear, Release, Spend};
+use crate::listener::{Admit, Hear, Release};
 
 /// Asked of an event before its listener is called.
 pub(crate) type Filter<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
@@ -40,19 +40,15 @@ impl<T: ?Sized, E, H: Hear<T, E>> Hear<T, E> for Filtered<T, H> {
         self.inner.hear(event, scene, id)
     }
 
+    fn inner(&self) -> Option<&dyn Hear<T, E>> {
+        Some(&self.inner)
+    }
+
     fn admits(&self, event: &T) -> Admit {
         match self.inner.admits(event) {
             Admit::Yes if self.filters.iter().all(|passes| passes(event)) => Admit::Yes,
             Admit::Yes => Admit::No,
             other => other,
         }
-    }
-
-    fn spend(&self) -> Spend {
-        self.inner.spend()
-    }
-
-    fn is_present(&self) -> bool {
-        self.inner.is_present()
     }
 }

@@ -12,7 +12,7 @@ use crate::failure::{Cause, Failure};
 use crate::flow::Flow;
 use crate::handle::Emitter;
 use crate::id::{Key, ListenerId};
-use crate::listener::{Admit, Hear, Listener, Postponed, Release, Spend};
+use crate::listener::{Hear, Listener, Release};
 use crate::queue::{Alarm, DeadEvent, Entry as Waits, Pushed, Refusal, Waiting};
 use crate::raw::backlog::Topic;
 use crate::raw::roll::{Entry, Mark};
@@ -56,20 +56,8 @@ impl<T, E, H: Hear<T, E>> Hear<T, E> for Retried<T, E, H> {
         self.inner.hear(event, scene, id)
     }
 
-    fn admits(&self, event: &T) -> Admit {
-        self.inner.admits(event)
-    }
-
-    fn postpone(&self, entry: &Entry<ListenerRef<T, E>>, event: &T, scene: &Scene<'_, E>) -> Postponed<E> {
-        self.inner.postpone(entry, event, scene)
-    }
-
-    fn spend(&self) -> Spend {
-        self.inner.spend()
-    }
-
-    fn is_present(&self) -> bool {
-        self.inner.is_present()
+    fn inner(&self) -> Option<&dyn Hear<T, E>> {
+        Some(&self.inner)
     }
 
     fn after_failure(

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use crate::context::Scene;
 use crate::flow::Flow;
 use crate::id::ListenerId;
-use crate::listener::{Admit, Hear, Release, Spend};
+use crate::listener::{Hear, Release, Spend};
 use crate::sync::{AtomicU64, Ordering};
 
 /// A listener that may be called so many times. `once` is one time.
@@ -39,8 +39,8 @@ impl<T: ?Sized, E, H: Hear<T, E>> Hear<T, E> for Times<H> {
         self.inner.hear(event, scene, id)
     }
 
-    fn admits(&self, event: &T) -> Admit {
-        self.inner.admits(event)
+    fn inner(&self) -> Option<&dyn Hear<T, E>> {
+        Some(&self.inner)
     }
 
     fn spend(&self) -> Spend {
@@ -51,9 +51,5 @@ impl<T: ?Sized, E, H: Hear<T, E>> Hear<T, E> for Times<H> {
             Ok(1) => Spend::Last,
             Ok(_) => Spend::Granted,
         }
-    }
-
-    fn is_present(&self) -> bool {
-        self.inner.is_present()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::context::Scene;
 use crate::flow::Flow;
 use crate::id::ListenerId;
-use crate::listener::{Admit, Hear, Release};
+use crate::listener::{Hear, Release};
 use crate::watch::tally::{Heard, Run, Tally};
 
 /// A listener on a bus that notes its listeners' calls. It goes right around the closure: what other policies do is no call.
@@ -47,11 +47,7 @@ impl<T: ?Sized, E> Hear<T, E> for Watched<T, E> {
         answer.unwrap_or_else(|payload| resume_unwind(payload))
     }
 
-    fn admits(&self, event: &T) -> Admit {
-        self.inner.admits(event)
-    }
-
-    fn is_present(&self) -> bool {
-        self.inner.is_present()
+    fn inner(&self) -> Option<&dyn Hear<T, E>> {
+        Some(&*self.inner)
     }
 }
