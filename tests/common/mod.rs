@@ -1,6 +1,8 @@
 //! What the tests of the contract share.
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub(crate) mod queue;
+
 use std::any::Any;
 use std::cell::RefCell;
 use std::io;
