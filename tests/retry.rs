@@ -468,7 +468,7 @@ fn that_retries_are_overdue_and_nobody_drains_is_a_warning_once_a_minute() {
 }
 
 #[test]
-fn who_has_a_loop_or_drains_is_not_warned_of_overdue_retries() {
+fn who_drains_is_not_warned_of_overdue_retries() {
     let (bus, clock, _) = timed();
     let _hears = bus.listen::<u32>().retry(calls(5)).on(|_| fail("always"));
     // What this emits is not delivered by the drain that it is in, however late it gets.
@@ -578,6 +578,20 @@ mod of_futures {
         let emission = block_on(bus.emit_async(&7_u32));
         assert_eq!((emission.heard, emission.failed), (1, 1));
         assert_eq!((failures.take(), bus.dead_letters().len()), (vec!["the future".to_owned()], 1));
+    }
+
+    #[test]
+    fn who_has_a_loop_is_not_warned_of_overdue_retries() {
+        let (bus, clock, _) = timed();
+        let _hears = bus.listen::<u32>().retry(calls(5)).on(|_| fail("always"));
+        let mut looping = Box::pin(bus.run_async());
+        assert!(looping.as_mut().now_or_never().is_none());
+        bus.emit(&7_u32);
+        clock.advance(100 * SECOND);
+        let emit = || traced(|| bus.emit(&7_u32));
+        assert!(!emit().contains("overdue"), "it has not come to it yet");
+        drop(looping);
+        assert!(emit().contains("overdue"));
     }
 
     #[test]
