@@ -123,7 +123,7 @@ impl<'a, E: Send + Sync + 'static> DeadLetters<'a, E> {
     }
 
     /// How many each listener has.
-    pub(crate) fn by_listener(&self) -> HashMap<ListenerId, u64> {
+    pub(crate) fn by_listener(self) -> HashMap<ListenerId, u64> {
         let ids =
             self.emitter.bus().queue().look_at_dead(|_, event| event.failure().listener().map(|listener| listener.id));
         let mut counts = HashMap::new();
