@@ -22,6 +22,9 @@ use crate::raw::frame;
 /// | an emission: a span, `emission` | debug | `event`, `topic`, `id`, `cause`, `origin`, `depth`, `place` |
 /// | every [`Failure`], when it happens: an event | debug | `event`, `topic`, `listener`, `id`, `cause`, `origin`, `place`; `panic`, `limit` or `missed` |
 /// | a failure that goes to this error channel: an event | error | its one line, as the message |
+/// | a failure after which the listener [is tried again](crate::Listen::retry), and is none yet: an event | debug | `event`, `topic`, `listener`, `id`, `calls`, `delay` |
+/// | a new [dead letter](crate::Emitter::dead_letters): an event | debug | `event`, `topic`, `listener`, `id`, `calls` |
+/// | retries that are long overdue because nobody drains, at most once a minute: an event | warn | |
 /// | a suspected leak ([`Builder::leak_warning`](crate::Builder::leak_warning)): an event | warn | `event`, `listeners` |
 /// | what no error channel can be told ([`suppressed_failures`](crate::Emitter::suppressed_failures)): an event | error | |
 ///

@@ -1,5 +1,6 @@
 //! What failed for good, to be looked at, tried again, or thrown away.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use crate::discard::discard;
 use crate::failure::{BoxError, Failure};
 use crate::handle::Emitter;
-use crate::id::EmissionId;
+use crate::id::{EmissionId, ListenerId};
 use crate::queue::Refusal;
 
 /// The events on which listeners failed for good, although they were [tried again](crate::Listen::retry): from
@@ -119,6 +120,17 @@ impl<'a, E: Send + Sync + 'static> DeadLetters<'a, E> {
             }
         });
         letters.into_iter()
+    }
+
+    /// How many each listener has.
+    pub(crate) fn by_listener(self) -> HashMap<ListenerId, u64> {
+        let ids =
+            self.emitter.bus().queue().look_at_dead(|_, event| event.failure().listener().map(|listener| listener.id));
+        let mut counts = HashMap::new();
+        for id in ids.into_iter().flatten() {
+            *counts.entry(id).or_default() += 1;
+        }
+        counts
     }
 
     /// Has the listener that failed try once more, with all its attempts before it: the event goes to the end of the queue, for that listener

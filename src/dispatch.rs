@@ -139,7 +139,7 @@ pub(crate) enum Alone<'a> {
     Again(&'a Tried),
 }
 
-/// Calls one listener with an event that was emitted before. Whether it was called, or tapped.
+/// Calls one listener with an event that was emitted before. Whether that was done: it was called, or tapped, or it was a turn that went too deep.
 pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: &Channel<T, E>,
@@ -155,7 +155,8 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
     }
     if frame::depth() >= bus.max_depth() {
         too_deep(emitter, type_name::<T>(), topic, from);
-        return true;
+        // An attempt is kept.
+        return matches!(why, Alone::PutOff(_));
     }
     let (place, _frame) = frame::begin_emission(bus.address(), is_failure::<T, E>(), from.chain);
     let (timing, span) = match why {

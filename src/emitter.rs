@@ -448,6 +448,9 @@ impl<E: Send + Sync + 'static> Emitter<E> {
 
     /// Drops the events that wait in the queue, unreported. How many there were. Timers stay.
     ///
+    /// The same for [further attempts](Listen::retry) whose time has come, and for dead letters that were redriven: they wait in the queue. Attempts
+    /// whose time is still to come stay, as timers do.
+    ///
     /// What another thread's drain holds already is not delivered any more, and dropped by that thread.
     pub fn discard_pending(&self) -> usize {
         drain::discard_pending(self)
@@ -714,7 +717,8 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     /// Everybody who listens: of one type, of every type, and to what nobody heard; recorders, inboxes and streams, and who is paused.
     ///
     /// For a look at a program while it runs, and for tests of who subscribes to what. With [`Builder::metrics`], also how often each was called,
-    /// how often it failed and how long it took. Who would hear what is in [`topology`](Self::topology).
+    /// how often it failed and how long it took. Who [is tried again](Listen::retry) has the number of these attempts and of its dead letters with
+    /// metrics or without. Who would hear what is in [`topology`](Self::topology).
     ///
     /// ```
     /// let bus = hearken::Emitter::new(hearken::log);
@@ -731,10 +735,17 @@ impl<E: Send + Sync + 'static> Emitter<E> {
     ///
     /// # Cost
     ///
-    /// Steps and allocations for every listener; a short lock for every event type.
+    /// Steps and allocations for every listener; a short lock for every event type. If any is tried again, steps for every dead letter, too.
     pub fn listeners(&self) -> Vec<ListenerInfo> {
         let _clean_up = self.bus().clean_up();
-        self.bus().registry.listeners()
+        let mut listeners = self.bus().registry.listeners();
+        if listeners.iter().any(|listener| listener.retries.is_some()) {
+            let dead = self.dead_letters().by_listener();
+            for listener in listeners.iter_mut().filter(|listener| listener.retries.is_some()) {
+                listener.dead_letters = Some(dead.get(&listener.id).copied().unwrap_or(0));
+            }
+        }
+        listeners
     }
 
     /// Who emits what, on which topic and how often, who hears it, what nobody hears, and who never heard anything. See [`Topology`].

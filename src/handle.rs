@@ -37,6 +37,8 @@ use crate::watch::tally::Tally;
 /// | tell whoever hears, now | [`emit`](Self::emit) |
 /// | have it told later | [`defer`](Self::defer), [`defer_in`](Self::defer_in), [`defer_every`](Self::defer_every) |
 /// | deliver what was deferred | [`drain`](Self::drain) now and then, [`run`](Self::run), [`spawn_loop`](Self::spawn_loop) |
+/// | have a listener that failed try again | [`retry`](crate::Listen::retry), for `listen` |
+/// | look at what failed for good, try it once more, throw it away | [`dead_letters`](Self::dead_letters) |
 /// | pull events on a thread | [`inbox`](Self::inbox) |
 /// | await them, with the feature `async` | `stream`, `next`; `on_async` and `emit_async` for listeners that await |
 /// | give a module the right to tell | [`port`](Self::port) |

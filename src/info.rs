@@ -14,7 +14,8 @@ use crate::topic::Pattern;
 ///
 /// # Figures
 ///
-/// `calls`, `failures` and `time` are there with [`Builder::metrics`](crate::Builder::metrics), and as they were when this was made.
+/// `calls`, `failures` and `time` are there with [`Builder::metrics`](crate::Builder::metrics); these and `retries` are as they were when this was
+/// made.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListenerInfo {
@@ -40,6 +41,12 @@ pub struct ListenerInfo {
     /// How long it ran, on all threads together and by the bus's clock: its calls, with all that they emitted in turn; of an async listener,
     /// also every poll of its futures.
     pub time: Option<Duration>,
+    /// How many of its calls were second or later attempts at an event, with metrics or without; `None` without
+    /// [`Listen::retry`](crate::Listen::retry).
+    pub retries: Option<u64>,
+    /// How many of its events were [dead letters](crate::Emitter::dead_letters) when [`Emitter::listeners`](crate::Emitter::listeners) was asked;
+    /// `None` without [`Listen::retry`](crate::Listen::retry), and in a failure.
+    pub dead_letters: Option<u64>,
 }
 
 /// What is counted of a listener.
@@ -70,6 +77,8 @@ impl ListenerInfo {
             calls: figures.map(|figures| figures.calls),
             failures: figures.map(|figures| figures.failures),
             time: figures.map(|figures| figures.time),
+            retries: None,
+            dead_letters: None,
         }
     }
 }

@@ -43,7 +43,7 @@ use crate::record::recorder::{Listens, Recorder, keep};
 use crate::registry::{ANY, ListenerRef, Name};
 use crate::retry::Retry;
 use crate::subscription::Subscription;
-use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Mutex};
 use crate::topic::{Pattern, Topic, TopicError};
 use crate::watch::tally::Tally;
 
@@ -88,6 +88,8 @@ pub struct Listen<'a, T, E = BoxError> {
     overflow: Overflow,
     /// What is to be counted of it, once it is known who it is.
     tally: Option<Arc<Tally>>,
+    /// How often it was tried again, once it is known that it will be.
+    retries: Option<Arc<AtomicU64>>,
     /// The topic it was begun from, if it was begun from one.
     topic: Option<Name<'a>>,
 }
@@ -106,6 +108,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
             capacity: 256,
             overflow: Overflow::DropOldest,
             tally: None,
+            retries: None,
             topic: None,
         }
     }
@@ -228,7 +231,8 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     ///
     /// Only the failure of the last attempt is reported, and the event is kept as a [dead letter](Emitter::dead_letters). A listener
     /// that is off or paused when the time comes is not called: then the failure before was the last. So it is for retries that wait when the
-    /// queue is closed. A bus that goes counts them in its [`Cause::Lost`](crate::Cause::Lost).
+    /// queue is closed, and for one that a drain inside [too many](crate::Builder::max_depth) nested emissions would deliver. An attempt that is
+    /// [intercepted](Emitter::intercept) ends there. A bus that goes counts them in its [`Cause::Lost`](crate::Cause::Lost).
     ///
     /// # With other options
     ///
@@ -548,11 +552,13 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     fn insert(mut self, hear: impl Hear<T, E> + 'static, added_at: &'static Location<'static>) -> Subscription {
         if let Some((retry, again)) = self.retry.take() {
             let hear: Box<dyn Hear<T, E>> = Box::new(hear);
-            return self.insert(Retried::new(retry, again, hear), added_at);
+            let retries = Arc::clone(self.retries.insert(Arc::default()));
+            return self.insert(Retried::new(retry, again, retries, hear), added_at);
         }
-        let Self { emitter, priority, name, patterns, tally, .. } = self;
+        let Self { emitter, priority, name, patterns, tally, retries, .. } = self;
         let channel = emitter.bus().registry.channel::<T>();
-        let slot = Slot::new(channel.home, About::new(emitter.weak_bus(), name, patterns, tally, added_at), hear);
+        let about = About::new(emitter.weak_bus(), name, patterns, tally, retries, added_at);
+        let slot = Slot::new(channel.home, about, hear);
         let control = Arc::downgrade(&slot);
         let _clean_up = emitter.bus().clean_up();
         Subscription::new(channel.insert(priority, slot), control)
@@ -576,7 +582,7 @@ pub(crate) fn add_broad<E: Send + Sync + 'static, R: IntoFlow<E>>(
     };
     let registered_at = Location::caller();
     let tally = emitter.bus().tally(Who { name: None, registered_at });
-    let about = About::new(emitter.weak_bus(), None, patterns, tally.clone(), registered_at);
+    let about = About::new(emitter.weak_bus(), None, patterns, tally.clone(), None, registered_at);
     match tally {
         None => insert_broad(emitter, home, 0, about, Closure::new(call)),
         Some(tally) => insert_broad(emitter, home, 0, about, Watched::new(tally, Closure::new(call))),
@@ -586,7 +592,7 @@ pub(crate) fn add_broad<E: Send + Sync + 'static, R: IntoFlow<E>>(
 /// Records every type, before everybody else, so that what listeners emit comes behind.
 #[track_caller]
 pub(crate) fn record_any<E: Send + Sync + 'static>(emitter: &Emitter<E>, patterns: Vec<Pattern>) -> Recorder<Emitted> {
-    let about = About::new(emitter.weak_bus(), None, patterns, None, Location::caller());
+    let about = About::new(emitter.weak_bus(), None, patterns, None, None, Location::caller());
     Recorder::new(emitter, "any event", |seen| {
         let call = move |event: &dyn Any, scene: &Scene<'_, E>, _| {
             Emitted::keep(&seen, event, scene);

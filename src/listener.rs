@@ -13,7 +13,7 @@ use crate::info::{ListenerInfo, Who};
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Entry, Mark};
 use crate::registry::ListenerRef;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering};
 use crate::topic::Pattern;
 use crate::watch::tally::Tally;
 
@@ -169,6 +169,8 @@ struct Rare {
     topics: Box<[Pattern]>,
     /// What is counted of it.
     tally: Option<Arc<Tally>>,
+    /// How often it was tried again, if it is.
+    retries: Option<Arc<AtomicU64>>,
     /// For who waits until this listener is gone.
     gone: Arc<Latch>,
 }
@@ -179,12 +181,13 @@ impl<E> About<E> {
         name: Option<&'static str>,
         topics: Vec<Pattern>,
         tally: Option<Arc<Tally>>,
+        retries: Option<Arc<AtomicU64>>,
         registered_at: &'static Location<'static>,
     ) -> Self {
-        let rare = if name.is_none() && topics.is_empty() && tally.is_none() {
+        let rare = if name.is_none() && topics.is_empty() && tally.is_none() && retries.is_none() {
             OnceLock::new()
         } else {
-            Box::new(Rare { name, topics: topics.into(), tally, gone: Arc::default() }).into()
+            Box::new(Rare { name, topics: topics.into(), tally, retries, gone: Arc::default() }).into()
         };
         Self { registered_at, bus, rare }
     }
@@ -193,7 +196,9 @@ impl<E> About<E> {
         let rare = self.rare.get();
         let who = Who { name: rare.and_then(|rare| rare.name), registered_at: self.registered_at };
         let figures = rare.and_then(|rare| rare.tally.as_ref()?.figures());
-        ListenerInfo::new(id, event, self.topics().to_vec(), who, figures)
+        // Relaxed: a number.
+        let retries = rare.and_then(|rare| Some(rare.retries.as_ref()?.load(Ordering::Relaxed)));
+        ListenerInfo { retries, ..ListenerInfo::new(id, event, self.topics().to_vec(), who, figures) }
     }
 
     /// The patterns to which it narrowed itself; none if it hears events on whatever topic.

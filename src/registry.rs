@@ -631,7 +631,7 @@ mod tests {
     use crate::listener::{About, Closure, Slot};
 
     fn listener(channel: &Channel<u32, ()>, patterns: Vec<Pattern>) -> ListenerRef<u32, ()> {
-        let about = About::new(Weak::new(), None, patterns, None, Location::caller());
+        let about = About::new(Weak::new(), None, patterns, None, None, Location::caller());
         let goes_on = |_: &u32, _: &Scene<'_, ()>, _| Flow::Continue;
         Slot::new(channel.home, about, Closure::new(goes_on))
     }

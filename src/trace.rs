@@ -208,7 +208,7 @@ pub(crate) fn leak(event: &'static str, listeners: usize, places: &str) {
 pub(crate) fn retry<E>(failure: &Failure<E>, calls: u32, delay: Duration) {
     if is_on() {
         let id = failure.emission().map(EmissionId::number);
-        let (event, topic, listener) = (failure.event(), failure.topic(), failure.listener().map(display));
+        let (event, topic, listener) = (failure.event(), failure.topic(), failure.listener().map(Who).map(display));
         tell(
             || debug!(target: TARGET, event, topic, listener, id, calls, ?delay, "a listener failed and will be called again"),
         );
@@ -220,7 +220,7 @@ pub(crate) fn retry<E>(failure: &Failure<E>, calls: u32, delay: Duration) {
 pub(crate) fn dead_letter<E>(failure: &Failure<E>, calls: u32) {
     if is_on() {
         let id = failure.emission().map(EmissionId::number);
-        let (event, topic, listener) = (failure.event(), failure.topic(), failure.listener().map(display));
+        let (event, topic, listener) = (failure.event(), failure.topic(), failure.listener().map(Who).map(display));
         tell(|| debug!(target: TARGET, event, topic, listener, id, calls, "an event became a dead letter"));
     }
 }

@@ -65,6 +65,49 @@ fn every_failure_is_told_once_with_the_number_of_its_line_and_the_name_and_place
 }
 
 #[test]
+fn a_flaky_provider_is_asked_again_and_what_nobody_paid_for_is_listed_and_accounted_for() {
+    let flaky = |arguments: &[&str]| Shop::open(arguments).close();
+    let ended = flaky(&["--flaky", "0.9", "--seed", "1"]);
+    assert_eq!(ended.status, Some(0));
+    let (summary, letters) = ended.stdout.split_once("\ndead letters: orders").expect("a list");
+    let pending = ended.count("payment pending");
+    let steady = Shop::open(&[]).close();
+    let fates = FATES.map(|label| ended.count(label));
+    assert_eq!(fates.iter().sum::<u64>() + pending, ended.count("lines read"), "{summary}");
+    let paid_or_not = |ended: &Ended| ended.count("shipped") + ended.count("card declined");
+    assert_eq!(paid_or_not(&ended) + pending, paid_or_not(&steady), "whoever was to be asked for money");
+    assert!(pending > 0 && ended.count("shipped") > 0 && ended.count("unaccounted for") == 0, "{summary}");
+
+    let letters: Vec<_> = letters.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(letters.len() as u64, pending);
+    for letter in &letters {
+        let [order, attempts, "order", again, rest @ ..] = &letter[..] else { panic!("{letter:?}") };
+        assert_eq!((*attempts, *again), ("4", &*format!("{order}:")));
+        assert_eq!(rest.join(" "), "the payment provider is out of order");
+    }
+    let told = ended.stderr.lines().filter(|line| line.ends_with("the payment provider is out of order"));
+    let told: Vec<_> = told.map(|line| line.starts_with("afterwards: listener \"billing\" (")).collect();
+    assert_eq!(told, vec![true; letters.len()], "each once, by its last attempt");
+
+    let again = flaky(&["--seed", "1", "--flaky", "0.9"]);
+    assert_eq!((again.stdout, again.stderr), (ended.stdout.clone(), ended.stderr), "the same seed, the same outages");
+    assert_eq!(flaky(&["--flaky", "0.9"]).stdout, ended.stdout, "a seed that is not given is always the same");
+    assert_ne!(flaky(&["--flaky", "0.9", "--seed", "2"]).stdout, ended.stdout);
+}
+
+#[test]
+fn a_provider_that_always_answers_changes_nothing_and_one_that_never_does_leaves_every_payment_pending() {
+    let steady = Shop::open(&[]).close();
+    let never_out = Shop::open(&["--flaky", "0"]).close();
+    assert_eq!(never_out.stderr, steady.stderr);
+    let list = never_out.stdout.strip_prefix(&*steady.stdout).expect("the same summary first");
+    assert_eq!(list.lines().count(), 2, "an empty line and an empty list: {list}");
+    let always_out = Shop::open(&["--flaky", "1", "--topology"]).close();
+    assert_eq!((always_out.count("payment pending"), always_out.count("shipped")), (23, 0));
+    assert!(always_out.stdout.contains("retried 69, 23 dead letters"), "{}", always_out.stdout);
+}
+
+#[test]
 fn a_dash_reads_stdin_and_a_path_reads_a_file() {
     let lines = [order("mug", 1), order("no such thing", 1)].concat();
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("two_orders.jsonl");
@@ -79,7 +122,7 @@ fn a_dash_reads_stdin_and_a_path_reads_a_file() {
 }
 
 #[test]
-fn an_input_that_cant_be_read_ends_with_status_2_and_one_line_that_says_so() {
+fn an_input_or_an_option_that_cant_be_read_ends_with_status_2_and_one_line_that_says_so() {
     let directory = env!("CARGO_TARGET_TMPDIR");
     for (arguments, says) in [
         (&["no/such/file.jsonl"][..], "can't read no/such/file.jsonl: "),
@@ -88,6 +131,11 @@ fn an_input_that_cant_be_read_ends_with_status_2_and_one_line_that_says_so() {
         (&["-", "-"], "too many arguments"),
         (&["-", "--topology"], "too many arguments"),
         (&["--topology=svg"], "can't read --topology=svg: "),
+        (&["--flaky", "1.5"], "--flaky takes a rate from 0 to 1, not \"1.5\""),
+        (&["--flaky", "NaN"], "--flaky takes a rate from 0 to 1, not \"NaN\""),
+        (&["--flaky"], "--flaky takes a rate from 0 to 1, not nothing"),
+        (&["--flaky", "1", "--seed", "-1"], "--seed takes a whole number, not \"-1\""),
+        (&["--seed", "7"], "--seed is for --flaky"),
     ] {
         let ended = Shop::open(arguments).close();
         assert_eq!(ended.status, Some(2), "{arguments:?}");

@@ -2,12 +2,14 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
-use common::{Log, caught, fail, reporting_bus};
-use hearken::{BoxError, Clock, Emitter, Overflow, Retry};
+use common::{Log, caught, fail, keep, reporting_bus, traced};
+use hearken::{BoxError, Clock, Emitter, Failure, Overflow, Retry};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -344,10 +346,193 @@ fn what_a_failed_attempt_leaves_is_counted_as_a_failure_where_nobody_asked_for_r
     assert!(bus.dead_letters().is_empty());
 }
 
+#[test]
+fn an_attempt_that_a_drain_would_deliver_too_deep_is_reported_and_kept_as_a_dead_letter() {
+    let clock = Clock::manual();
+    let (bus, failures) = reporting_bus(Emitter::builder().clock(clock.clone()).max_depth(1));
+    let (listener, called) = failing(1);
+    let _hears = bus.listen().retry(calls(5)).on(listener);
+    let _drains = bus.on_with(|(): &(), cx| keep(&cx.emitter().drain()));
+    bus.emit(&7_u32);
+    clock.advance(SECOND);
+    bus.emit(&());
+    let failed = failures.take();
+    let [deep, last] = &failed[..] else { panic!("two, not {failed:?}") };
+    assert!(deep.contains("too deep") && last == "call 1", "{failed:?}");
+    let letters: Vec<_> = bus.dead_letters().iter().map(|letter| (letter.attempts, letter.is_orphan)).collect();
+    assert_eq!((called.load(Ordering::Relaxed), letters), (1, vec![(1, false)]));
+    assert_eq!(bus.dead_letters().redrive_all(), 1);
+    bus.drain();
+    assert_eq!((called.load(Ordering::Relaxed), bus.dead_letters().len()), (2, 0));
+}
+
+#[test]
+fn an_attempt_that_is_intercepted_ends_there() {
+    let (bus, clock, failures) = timed();
+    let (listener, called) = failing(9);
+    let _hears = bus.listen().retry(calls(5)).on(listener);
+    bus.topic("a").emit(&7_u32);
+    let kept = bus.intercept::<u32>().envelopes();
+    assert_eq!(seconds(&bus, &clock, 9), [1], "once");
+    let kept = kept.take();
+    assert_eq!(kept.iter().map(|kept| (kept.event, kept.topic.as_deref())).collect::<Vec<_>>(), [(7, Some("a"))]);
+    assert_eq!(called.load(Ordering::Relaxed), 1);
+    assert!(failures.take().is_empty() && bus.dead_letters().is_empty());
+    assert_eq!(retries(&bus), [(Some(0), Some(0))]);
+}
+
+#[test]
+fn a_listener_of_failures_is_tried_again_and_what_fails_of_it_is_no_emission() {
+    let (bus, clock, failures) = timed();
+    let called = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&called);
+    let _tells = bus.listen::<Failure>().retry(calls(3)).on(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        fail("the teller")
+    });
+    let _fails = bus.on(|_: &u32| fail("the listener"));
+    assert_eq!(bus.emit(&7_u32).failed, 1);
+    assert_eq!(failures.take(), ["the listener"]);
+    assert_eq!(seconds(&bus, &clock, 9), [1, 3]);
+    assert_eq!((called.load(Ordering::Relaxed), failures.take()), (3, vec!["the teller".to_owned()]));
+    let letters: Vec<_> = bus.dead_letters().iter().collect();
+    assert!(letters.len() == 1 && letters[0].failure.event().contains("Failure"), "{letters:?}");
+}
+
+#[test]
+fn with_metrics_every_attempt_is_a_call_and_every_failed_one_a_failure() {
+    let clock = Clock::manual();
+    let (bus, failures) = reporting_bus(Emitter::builder().clock(clock.clone()).metrics(true));
+    let (listener, _) = failing(2);
+    let _hears = bus.listen().retry(calls(5)).on(listener);
+    bus.emit(&7_u32);
+    seconds(&bus, &clock, 9);
+    let [hears] = &bus.listeners()[..] else { panic!("one listens") };
+    assert_eq!((hears.calls, hears.failures, hears.retries), (Some(3), Some(2), Some(2)));
+    assert!(failures.take().is_empty(), "and no failure of the bus");
+}
+
+/// How often each listener was tried again, and how many dead letters it has.
+fn retries(bus: &Emitter) -> Vec<(Option<u64>, Option<u64>)> {
+    bus.listeners().iter().map(|listener| (listener.retries, listener.dead_letters)).collect()
+}
+
+#[test]
+fn listeners_say_how_often_each_was_tried_again_and_how_many_dead_letters_it_has_now() {
+    let (bus, clock, _) = timed();
+    let (listener, _) = failing(7);
+    let _hears = bus.listen().retry(calls(3)).on(listener);
+    let _also = bus.listen::<u32>().retry(calls(3)).on(|_| {});
+    let _plain = bus.on(|_: &u32| {});
+    bus.emit(&7_u32);
+    bus.emit(&8_u32);
+    let expected = |retries, letters| [(Some(retries), Some(letters)), (Some(0), Some(0)), (None, None)];
+    assert_eq!(retries(&bus), expected(0, 0));
+    seconds(&bus, &clock, 9);
+    assert_eq!(retries(&bus), expected(4, 2), "two further calls for each of the two");
+    assert!(bus.dead_letters().iter().all(|letter| {
+        let listener = letter.failure.listener().expect("it failed");
+        listener.dead_letters.is_none() && listener.retries.is_some_and(|retries| retries >= 3)
+    }));
+    assert_eq!(bus.dead_letters().redrive_all(), 2);
+    assert_eq!(retries(&bus), expected(4, 0));
+    bus.drain();
+    seconds(&bus, &clock, 9);
+    assert_eq!(retries(&bus), expected(7, 0), "one failed once more, and both worked");
+}
+
+#[test]
+fn that_retries_are_overdue_and_nobody_drains_is_a_warning_once_a_minute() {
+    let (bus, clock, _) = timed();
+    let _hears = bus.listen::<u32>().retry(calls(5)).on(|_| fail("always"));
+    let is_warned = |bus: &Emitter| {
+        let told = traced(|| bus.emit(&7_u32));
+        assert!(
+            !told.contains("overdue") || told.contains("WARN hearken: retries are overdue and nobody drains"),
+            "{told}"
+        );
+        told.contains("overdue")
+    };
+    assert!(!is_warned(&bus));
+    clock.advance(10 * SECOND);
+    assert!(!is_warned(&bus), "by nine seconds");
+    clock.advance(SECOND);
+    assert!(is_warned(&bus), "by ten");
+    clock.advance(59 * SECOND);
+    assert!(!is_warned(&bus), "it was said a minute ago");
+    clock.advance(SECOND);
+    assert!(is_warned(&bus));
+    clock.advance(60 * SECOND);
+    bus.drain();
+    assert!(!is_warned(&bus), "somebody drained");
+}
+
+#[test]
+fn who_drains_is_not_warned_of_overdue_retries() {
+    let (bus, clock, _) = timed();
+    let _hears = bus.listen::<u32>().retry(calls(5)).on(|_| fail("always"));
+    // What this emits is not delivered by the drain that it is in, however late it gets.
+    let _late = {
+        let clock = clock.clone();
+        bus.on_with(move |(): &(), cx| {
+            cx.emitter().emit(&7_u32);
+            clock.advance(100 * SECOND);
+            cx.emitter().emit(&8_u32);
+        })
+    };
+    bus.defer(()).unwrap();
+    let told = traced(|| bus.drain());
+    assert!(!told.contains("overdue"), "{told}");
+    assert_eq!(bus.dead_letters().len(), 0, "and both wait");
+}
+
+#[test]
+fn events_that_fail_on_one_thread_while_another_drains_all_end_in_exactly_one_way() {
+    const EVENTS: u32 = if cfg!(miri) { 20 } else { 2_000 };
+    let (bus, clock, failures) = timed();
+    // Every event fails on its first call, one in three on each of its calls.
+    let tried = Mutex::new(HashMap::new());
+    let successes = Log::new();
+    let _hears = {
+        let successes = successes.clone();
+        bus.listen::<u32>().retry(calls(3).max_delay(SECOND)).on(move |event| {
+            let calls = {
+                let mut tried = tried.lock().unwrap();
+                *tried.entry(*event).and_modify(|calls| *calls += 1).or_insert(1)
+            };
+            if calls == 1 || event % 3 == 0 {
+                return fail("flaky");
+            }
+            successes.add(*event);
+            Ok(())
+        })
+    };
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                clock.advance(SECOND);
+                bus.drain();
+            }
+        });
+        for event in 0..EVENTS {
+            assert_eq!(bus.emit(&event).heard, 1);
+        }
+        is_over.store(true, Ordering::Release);
+    });
+    seconds(&bus, &clock, 3);
+    let mut succeeded = successes.take();
+    succeeded.sort_unstable();
+    assert_eq!(succeeded, (0..EVENTS).filter(|event| event % 3 != 0).collect::<Vec<_>>());
+    let dead = u64::from(EVENTS.div_ceil(3));
+    assert!(bus.dead_letters().iter().all(|letter| letter.attempts == 3));
+    assert_eq!((bus.dead_letters().len() as u64, failures.take().len() as u64), (dead, dead));
+    let further = 2 * dead + (u64::from(EVENTS) - dead);
+    assert_eq!(retries(&bus), [(Some(further), Some(dead))]);
+}
+
 #[cfg(feature = "async")]
 mod of_futures {
-    use std::sync::Mutex;
-
     use futures_executor::block_on;
     use futures_util::FutureExt;
     use hearken::{Cause, Envelope};
@@ -393,6 +578,20 @@ mod of_futures {
         let emission = block_on(bus.emit_async(&7_u32));
         assert_eq!((emission.heard, emission.failed), (1, 1));
         assert_eq!((failures.take(), bus.dead_letters().len()), (vec!["the future".to_owned()], 1));
+    }
+
+    #[test]
+    fn who_has_a_loop_is_not_warned_of_overdue_retries() {
+        let (bus, clock, _) = timed();
+        let _hears = bus.listen::<u32>().retry(calls(5)).on(|_| fail("always"));
+        let mut looping = Box::pin(bus.run_async());
+        assert!(looping.as_mut().now_or_never().is_none());
+        bus.emit(&7_u32);
+        clock.advance(100 * SECOND);
+        let emit = || traced(|| bus.emit(&7_u32));
+        assert!(!emit().contains("overdue"), "it has not come to it yet");
+        drop(looping);
+        assert!(emit().contains("overdue"));
     }
 
     #[test]

@@ -9,10 +9,10 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use hearken::{
-    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeferError, Drained, Emission, EmissionId, EmitSite, Emitted,
-    Emitter, Envelope, EventLoop, Failure, Inbox, InboxIter, Listen, ListenerId, ListenerInfo, Overflow, Pattern, Port,
-    Recorder, Subscription, Timer, Topic, TopicError, TopicRef, TopicsRef, Topology, WaitTimeout, WeakEmitter,
-    WouldDeadlock,
+    AnyEvent, BoxError, Builder, Cause, Clock, Context, DeadLetter, DeadLetterId, DeadLetters, DeferError, Drained,
+    Emission, EmissionId, EmitSite, Emitted, Emitter, Envelope, EventLoop, Failure, Inbox, InboxIter, Listen,
+    ListenerId, ListenerInfo, Overflow, Pattern, Port, Recorder, RedriveError, Retry, Subscription, Timer, Topic,
+    TopicError, TopicRef, TopicsRef, Topology, WaitTimeout, WeakEmitter, WouldDeadlock,
 };
 
 /// An error that can do nothing but cross threads.
@@ -75,6 +75,9 @@ fn handles_cross_threads_whatever_the_event_and_the_error_are() {
     assert_eq!(auto_traits!(Timer), SURVIVES_PANICS_TOO);
     assert_eq!(auto_traits!(EventLoop), SURVIVES_PANICS_TOO);
     assert_eq!(auto_traits!(Clock), SURVIVES_PANICS_TOO);
+    assert_eq!(auto_traits!(Retry<Local>), SURVIVES_PANICS_TOO);
+    assert_eq!(auto_traits!(DeadLetters<'_>), SURVIVES_PANICS_TOO);
+    assert_eq!(auto_traits!(DeadLetters<'_, Bare>), SURVIVES_PANICS_TOO);
 }
 
 #[test]
@@ -84,6 +87,8 @@ fn what_holds_a_value_crosses_threads_as_the_value_does() {
     assert_eq!(auto_traits!(Failure<Bare>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(Cause<Bare>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(Failure<Local>), "Unpin UnwindSafe RefUnwindSafe");
+    assert_eq!(auto_traits!(DeadLetter), "Send Sync Unpin");
+    assert_eq!(auto_traits!(DeadLetter<Bare>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     // A recorder needs no `Sync` of its events: one thread reads at a time.
     assert_eq!(auto_traits!(Recorder<Cell<u32>>), "Send Sync Unpin UnwindSafe RefUnwindSafe");
     assert_eq!(auto_traits!(Recorder<Local>), "Unpin UnwindSafe RefUnwindSafe");
@@ -106,6 +111,8 @@ fn names_and_reports_are_plain_values() {
     assert_eq!(auto_traits!(Drained), PLAIN);
     assert_eq!(auto_traits!(Overflow), PLAIN);
     assert_eq!(auto_traits!(ListenerInfo), PLAIN);
+    assert_eq!(auto_traits!(DeadLetterId), PLAIN);
+    assert_eq!(auto_traits!(RedriveError), PLAIN);
     assert_eq!(auto_traits!(Topology), PLAIN);
     assert_eq!(auto_traits!(EmitSite), PLAIN);
     assert_eq!(auto_traits!(Topic), PLAIN);
@@ -123,10 +130,12 @@ fn names_and_reports_are_copied_compared_and_shown() {
     fn is_an_error<T: Copy + Eq + Error + 'static>() {}
     is_a_name::<EmissionId>();
     is_a_name::<ListenerId>();
+    is_a_name::<DeadLetterId>();
     is_a_report::<Emission>();
     is_a_report::<Drained>();
     is_a_report::<Overflow>();
     is_an_error::<WouldDeadlock>();
+    is_an_error::<RedriveError>();
 }
 
 #[cfg(target_pointer_width = "64")]
@@ -147,6 +156,8 @@ fn what_is_kept_and_passed_often_is_small() {
     assert_eq!(size_of::<Emission>(), 40);
     assert_eq!(size_of::<Context<'_>>(), 24);
     assert_eq!(size_of::<Timer>(), 16);
+    assert_eq!(size_of::<DeadLetters<'_>>(), 8);
+    assert_eq!(size_of::<DeadLetterId>(), 8);
     assert_eq!(size_of::<Result<(), DeferError<u64>>>(), 16);
 }
 
@@ -159,6 +170,7 @@ fn handles_and_failures_are_cloned_and_shown_whatever_the_error_can_do() {
     is_cloned_and_shown::<Failure<Local>>();
     is_cloned_and_shown::<Cause<Local>>();
     is_cloned_and_shown::<ListenerInfo>();
+    is_cloned_and_shown::<(DeadLetters<'_, Bare>, DeadLetter<Local>)>();
     is_cloned_and_shown::<(Topology, EmitSite)>();
 }
 
@@ -173,6 +185,7 @@ fn every_public_type_is_shown_whatever_the_event_and_the_error_can_do() {
     is_shown::<Recorder<Local, Envelope<Local>>>();
     is_shown::<(Emitted, WaitTimeout)>();
     is_shown::<Subscription>();
+    is_shown::<Retry<Local>>();
     is_shown::<Inbox<Local>>();
     is_shown::<InboxIter<'_, Local>>();
     is_shown::<Envelope<u32>>();
@@ -199,6 +212,9 @@ fn the_error_is_any_error_unless_named() {
     let _: fn(Port<u8>) -> Port<u8, BoxError> = |same| same;
     let _: fn(Listen<'static, u8>) -> Listen<'static, u8, BoxError> = |same| same;
     let _: fn(Failure) -> Failure<BoxError> = |same| same;
+    let _: fn(Retry) -> Retry<BoxError> = |same| same;
+    let _: fn(DeadLetter) -> DeadLetter<BoxError> = |same| same;
+    let _: fn(DeadLetters<'static>) -> DeadLetters<'static, BoxError> = |same| same;
     let _: fn(Cause) -> Cause<BoxError> = |same| same;
     let _: fn(Context<'static>) -> Context<'static, BoxError> = |same| same;
     let _: fn(AnyEvent<'static>) -> AnyEvent<'static, BoxError> = |same| same;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::fail;
-use hearken::{Clock, EmitSite, Emitter, Topology};
+use hearken::{Clock, EmitSite, Emitter, Retry, Topology};
 use proptest::prelude::*;
 
 #[derive(Clone)]
@@ -323,6 +323,38 @@ L7., for topology::Pong
     assert_eq!(squeezed.join("\n"), with_lines(expected.trim_start(), line));
     let is_aligned = |line: &str| !line.ends_with(' ') && !line.contains('\t');
     assert!(table.lines().all(is_aligned), "{table}");
+}
+
+#[test]
+fn who_was_tried_again_says_so_and_how_many_dead_letters_it_has_in_the_table_and_in_both_graphs() {
+    let clock = Clock::manual();
+    for metrics in [true, false] {
+        let bus = Emitter::builder().metrics(metrics).clock(clock.clone()).build(hearken::ignore);
+        let retry = || Retry::attempts(2).backoff(Duration::from_secs(1));
+        let _works = bus.listen::<Ping>().named("works").retry(retry()).on(|_| {});
+        let _fails = bus.listen::<Ping>().named("fails").retry(retry()).on(|_| fail("always"));
+        let said = || {
+            let topology = bus.topology();
+            let table = topology.to_string();
+            let row = table.lines().find(|line| line.contains("\"fails\"")).expect("its row");
+            let row = row.rsplit_once("  ").expect("its remark").1.to_owned();
+            assert!(!row.contains("retried") || topology.to_mermaid().contains(&row), "{}", topology.to_mermaid());
+            assert!(!row.contains("retried") || topology.to_dot().contains(&row), "{}", topology.to_dot());
+            assert!(!table.lines().any(|line| line.contains("\"works\"") && line.contains("retried")), "{table}");
+            row
+        };
+        bus.emit(&Ping);
+        assert!(!said().contains("retried"));
+        clock.advance(Duration::from_secs(1));
+        bus.drain();
+        assert_eq!(said(), "retried 1, 1 dead letter");
+        bus.emit(&Ping);
+        clock.advance(Duration::from_secs(1));
+        bus.drain();
+        assert_eq!(said(), "retried 2, 2 dead letters");
+        bus.dead_letters().redrive_all();
+        assert_eq!(said(), "retried 2");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Bomb, Log, caught, fail, in_time, keep, strict_bus};
-use hearken::{Builder, Clock, Context, Emitter, Failure, Overflow};
+use hearken::{Builder, Clock, Context, Emitter, Failure, Overflow, Retry};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
@@ -582,6 +582,50 @@ fn a_suspected_leak_is_a_warning_with_the_event_and_the_number() {
     let [leak] = &told[..] else { panic!("one warning: {told:#?}") };
     assert_eq!((leak.level, &*leak.target), (Level::WARN, "hearken"));
     assert_eq!((leak.fields.get("event"), leak.fields.get("listeners")), (Some(NEXT), Some("3")));
+}
+
+#[test]
+fn an_attempt_that_is_not_the_last_is_an_event_and_so_is_a_dead_letter() {
+    let clock = Clock::manual();
+    let mut known = None;
+    let told = troubled(Emitter::builder().clock(clock.clone()), |bus| {
+        known = Some(format!("billing ({})", below(2)));
+        let retry = Retry::attempts(2).backoff(Duration::from_secs(1));
+        let _fails = bus.listen().named("billing").retry(retry).on(|_: &Next| fail("on purpose"));
+        bus.topic("a").emit(&Next);
+        clock.advance(Duration::from_secs(1));
+        bus.drain();
+    });
+    let [first, second] = emissions(&told)[..] else { panic!("a span for each attempt") };
+    let of = |calls| {
+        [
+            ("event", text(NEXT)),
+            ("topic", text("a")),
+            ("listener", known.clone()),
+            ("id", first.fields.get("id").map(str::to_owned)),
+            ("calls", text(calls)),
+        ]
+    };
+    let (retry, dead) = ("a listener failed and will be called again", "an event became a dead letter");
+    let mut expected = fields(of(1));
+    expected.0.insert("delay", "1s".to_owned());
+    tells_of_it(&told, retry, expected);
+    tells_of_it(&told, dead, fields(of(2)));
+    assert_eq!((event(retry, &told).span, event(dead, &told).span), (first.span, second.span));
+    assert_eq!(event("a listener failed", &told).span, second.span, "the last failure alone is one");
+}
+
+#[test]
+fn overdue_retries_are_a_warning() {
+    let clock = Clock::manual();
+    let bus = Emitter::builder().clock(clock.clone()).build(hearken::panic);
+    let _fails = bus.listen().retry(Retry::attempts(2)).on(|_: &Next| fail("on purpose"));
+    bus.emit(&Next);
+    clock.advance(Duration::from_secs(60));
+    let told = traced(|| keep(&bus.emit(&Next)));
+    let warning = told.iter().find(|told| told.level == Level::WARN).expect("a warning");
+    let message = warning.fields.get("message").expect("it has one");
+    assert!(warning.target == "hearken" && message.contains("call `drain` now and then"), "{message}");
 }
 
 // Bad subscribers

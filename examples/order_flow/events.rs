@@ -39,6 +39,7 @@ pub(crate) struct OrderPlaced(pub(crate) Arc<Order>);
 pub(crate) struct OrderRefused(pub(crate) Arc<Order>);
 
 /// The goods are put aside for this order, at this price.
+#[derive(Clone)]
 pub(crate) struct StockReserved {
     pub(crate) order: Arc<Order>,
     pub(crate) cents: u64,
@@ -63,4 +64,6 @@ pub(crate) enum Mishap {
     UnknownProduct { order: u64, product: String },
     #[error("order {order}: card declined: {reason}")]
     CardDeclined { order: u64, reason: &'static str },
+    #[error("order {order}: the payment provider is out of order")]
+    Outage { order: u64 },
 }

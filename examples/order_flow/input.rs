@@ -1,9 +1,8 @@
-//! Reads lines, from wherever the arguments say, and puts them on the bus.
+//! Reads lines, from wherever they come, and puts them on the bus.
 
-use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hearken::{BoxError, Port};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,46 +16,12 @@ pub(crate) struct Input {
     progress: ProgressBar,
 }
 
-/// How to show the shop's topology.
-#[derive(Clone, Copy)]
-pub(crate) enum View {
-    Table,
-    Mermaid,
-    Dot,
-}
-
-impl View {
-    fn from_arg(arg: &OsStr) -> Option<Self> {
-        match arg.to_str()? {
-            "--topology" => Some(Self::Table),
-            "--topology=mermaid" => Some(Self::Mermaid),
-            "--topology=dot" => Some(Self::Dot),
-            _ => None,
-        }
-    }
-}
-
 impl Input {
-    /// Where to read from, and what to show of the shop in the end.
-    pub(crate) fn from_args(mut args: impl Iterator<Item = OsString>) -> Result<(Self, Option<View>), BoxError> {
-        let mut arg = args.next();
-        let view = arg.as_deref().and_then(View::from_arg);
-        if view.is_some() {
-            arg = args.next();
-        }
-        let input = match (arg, args.next()) {
-            (None, _) => Self::file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/order_flow/orders.jsonl")),
-            (Some(dash), None) if dash == "-" => Ok(Self::new("stdin".into(), io::stdin(), None)),
-            (Some(path), None) => Self::file(&PathBuf::from(path)),
-            (Some(_), Some(_)) => Err(
-                "too many arguments; usage: order_flow [--topology | --topology=mermaid | --topology=dot] [FILE | -]"
-                    .into(),
-            ),
-        };
-        Ok((input?, view))
+    pub(crate) fn stdin() -> Self {
+        Self::new("stdin".into(), io::stdin(), None)
     }
 
-    fn file(path: &Path) -> Result<Self, BoxError> {
+    pub(crate) fn file(path: &Path) -> Result<Self, BoxError> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| cant_read(&name, &error))?;
         // A pipe has a name and no length.

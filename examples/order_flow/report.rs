@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hearken::{Cause, Emitter, Failure, Subscription};
+use hearken::{Cause, DeadLetter, Emitter, Failure, Subscription};
 use indicatif::ProgressBar;
 
 use crate::events::{BlankLine, Line, MailSent, Mishap, OrderRefused, OrderShipped};
@@ -17,16 +18,19 @@ enum Fate {
     Shipped,
     Refused,
     Declined,
+    /// The provider answered no attempt: a person has to look.
+    Pending,
     UnknownProduct,
     Malformed,
     NotUtf8,
     Blank,
 }
 
-const ROWS: [(Fate, &str); 7] = [
+const ROWS: [(Fate, &str); 8] = [
     (Fate::Shipped, "shipped"),
     (Fate::Refused, "out of stock"),
     (Fate::Declined, "card declined"),
+    (Fate::Pending, "payment pending"),
     (Fate::UnknownProduct, "unknown product"),
     (Fate::Malformed, "malformed"),
     (Fate::NotUtf8, "not UTF-8"),
@@ -75,8 +79,8 @@ impl Report {
             Some(fate) => self.count(fate),
             None => self.count_bug(failure),
         }
-        let line = self.lines();
-        self.progress.suspend(|| tell(&format!("line {line}: {failure}")));
+        let when = self.when();
+        self.progress.suspend(|| tell(&format!("{when}: {failure}")));
     }
 
     /// How many lines were read.
@@ -84,9 +88,14 @@ impl Report {
         self.line.load(Relaxed)
     }
 
-    /// Makes room for the summary.
+    /// All lines are read. Makes room for the summary.
     pub(crate) fn close(&self) {
         self.progress.finish_and_clear();
+    }
+
+    /// Of which line a failure is, if it comes now.
+    fn when(&self) -> String {
+        if self.progress.is_finished() { "afterwards".to_owned() } else { format!("line {}", self.lines()) }
     }
 
     fn count(&self, fate: Fate) {
@@ -102,13 +111,29 @@ impl Report {
 
 /// The fate of the line, if this failure is one.
 fn fate(failure: &Failure) -> Option<Fate> {
-    let Cause::Error(error) = failure.cause() else { return None };
-    Some(match error.downcast_ref()? {
+    Some(match mishap(failure)? {
         Mishap::Malformed(_) => Fate::Malformed,
         Mishap::NotUtf8(_) => Fate::NotUtf8,
         Mishap::UnknownProduct { .. } => Fate::UnknownProduct,
         Mishap::CardDeclined { .. } => Fate::Declined,
+        Mishap::Outage { .. } => Fate::Pending,
     })
+}
+
+fn mishap(failure: &Failure) -> Option<&Mishap> {
+    let Cause::Error(error) = failure.cause() else { return None };
+    error.downcast_ref()
+}
+
+/// The orders that wait for somebody to look at them, as a table.
+pub(crate) fn dead_letters(bus: &Emitter) -> String {
+    let row = |letter: DeadLetter| {
+        // A declined card is a dead letter too, but settled.
+        let Some(error @ Mishap::Outage { order }) = mishap(&letter.failure) else { return None };
+        Some(format!("{order:<24}{:>12}  {error}\n", letter.attempts))
+    };
+    let rows = bus.dead_letters().iter().filter_map(row);
+    iter::once(format!("{:<24}{:>12}  last error\n", "dead letters: orders", "attempts")).chain(rows).collect()
 }
 
 /// Writes a line to stderr, in one go. If nobody reads it, nobody wants it.
@@ -131,7 +156,10 @@ impl fmt::Display for Report {
         for (fate, label) in ROWS {
             let count = self.fates[fate as usize].load(Relaxed);
             known += count;
-            row(label, &count)?;
+            // Without outages, there is no such fate.
+            if count > 0 || !matches!(fate, Fate::Pending) {
+                row(label, &count)?;
+            }
         }
         // Counted apart, so that an order that a module lost, or handled twice, shows.
         row("unaccounted for", &(i128::from(self.lines()) - i128::from(known)))?;
@@ -148,6 +176,8 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
+    use hearken::Retry;
+
     use super::*;
     use crate::testing::{lenient_bus, line, order};
 
@@ -189,6 +219,35 @@ mod tests {
         ] {
             assert!(rows.iter().any(|told| told == row), "{row}: {rows:#?}");
         }
+    }
+
+    #[test]
+    fn an_order_that_nobody_took_the_money_for_is_pending_and_listed_and_a_declined_one_is_not() {
+        let rows = reported(|bus| {
+            let _fails = bus.listen().retry(Retry::attempts(1)).on(|order: &u64| match order {
+                7 => Err::<(), _>(Mishap::Outage { order: *order }.into()),
+                _ => Err(Mishap::CardDeclined { order: *order, reason: "stolen" }.into()),
+            });
+            bus.emit(&7_u64);
+            bus.emit(&8_u64);
+            let list = dead_letters(bus);
+            let [_, row] = list.lines().collect::<Vec<_>>()[..] else { panic!("one order: {list}") };
+            let row = row.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(row, "7 1 order 7: the payment provider is out of order");
+        });
+        assert!(rows.contains(&"payment pending 1".to_owned()), "{rows:#?}");
+        let rows = reported(|_| {});
+        assert!(!rows.iter().any(|row| row.starts_with("payment pending")), "{rows:#?}");
+    }
+
+    #[test]
+    fn what_fails_when_all_lines_are_read_is_told_as_that_and_not_of_the_last_line() {
+        let report = Report::new(ProgressBar::hidden());
+        assert_eq!(report.when(), "line 0");
+        report.line.store(40, Relaxed);
+        assert_eq!(report.when(), "line 40");
+        report.close();
+        assert_eq!(report.when(), "afterwards");
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod testing;
 
 use hearken::{Emitter, Failure, assert_sequence};
 
-use crate::billing::Billing;
+use crate::billing::{Billing, Provider};
 use crate::events::{
     Line, MailSent, OrderPaid, OrderPlaced, OrderRefused, OrderShipped, PaymentDeclined, StockReserved,
 };
@@ -35,7 +35,7 @@ fn json(product: &str, quantity: u32) -> Line {
 }
 
 fn shop(bus: &Emitter) -> (Intake, Inventory, Billing, Notification) {
-    (Intake::new(bus), Inventory::new(bus), Billing::new(bus), Notification::new(bus))
+    (Intake::new(bus), Inventory::new(bus), Billing::new(bus, Provider::steady()), Notification::new(bus))
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::raw::backlog::Topic;
 use crate::raw::roll::{Entry, Mark};
 use crate::registry::{Channel, Held, ListenerRef};
 use crate::retry::Retry;
+use crate::sync::{AtomicU64, Ordering};
 use crate::trace;
 
 /// Decides on an event that a listener failed on. Returns the failure, if it is for good.
@@ -28,12 +29,14 @@ pub(crate) type Again<T, E> =
 pub(crate) struct Retried<T, E, H> {
     retry: Retry<E>,
     again: Again<T, E>,
+    /// How many calls were second or later attempts.
+    retries: Arc<AtomicU64>,
     inner: H,
 }
 
 impl<T, E, H> Retried<T, E, H> {
-    pub(crate) fn new(retry: Retry<E>, again: Again<T, E>, inner: H) -> Self {
-        Self { retry, again, inner }
+    pub(crate) fn new(retry: Retry<E>, again: Again<T, E>, retries: Arc<AtomicU64>, inner: H) -> Self {
+        Self { retry, again, retries, inner }
     }
 }
 
@@ -53,6 +56,10 @@ impl<T, E, H: Release> Release for Retried<T, E, H> {
 
 impl<T, E, H: Hear<T, E>> Hear<T, E> for Retried<T, E, H> {
     fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
+        if let Timing::Again(_) = scene.timing {
+            // Relaxed: a number.
+            self.retries.fetch_add(1, Ordering::Relaxed);
+        }
         self.inner.hear(event, scene, id)
     }
 

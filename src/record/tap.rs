@@ -76,7 +76,7 @@ fn slot<H: Release, E: Send + Sync + 'static>(
     added_at: &'static Location<'static>,
     hear: H,
 ) -> Arc<Slot<E, H>> {
-    Slot::new(home, About::new(emitter.weak_bus(), None, Vec::new(), None, added_at), hear)
+    Slot::new(home, About::new(emitter.weak_bus(), None, Vec::new(), None, None, added_at), hear)
 }
 
 fn bus<E: Send + Sync + 'static>(emitter: &Emitter<E>) -> Weak<dyn Tapped> {

@@ -169,11 +169,23 @@ struct Group<'a> {
     calls: u64,
     failures: u64,
     time: Duration,
+    retries: u64,
+    dead_letters: u64,
 }
 
 impl<'a> Group<'a> {
     fn of(first: &'a ListenerInfo) -> Self {
-        Self { first, listeners: 0, paused: 0, idle: 0, calls: 0, failures: 0, time: Duration::ZERO }
+        Self {
+            first,
+            listeners: 0,
+            paused: 0,
+            idle: 0,
+            calls: 0,
+            failures: 0,
+            time: Duration::ZERO,
+            retries: 0,
+            dead_letters: 0,
+        }
     }
 
     fn add(&mut self, listener: &ListenerInfo) {
@@ -183,6 +195,8 @@ impl<'a> Group<'a> {
         self.calls += listener.calls.unwrap_or(0);
         self.failures += listener.failures.unwrap_or(0);
         self.time = self.time.saturating_add(listener.time.unwrap_or(Duration::ZERO));
+        self.retries += listener.retries.unwrap_or(0);
+        self.dead_letters += listener.dead_letters.unwrap_or(0);
     }
 
     fn home(&self) -> u32 {
@@ -218,7 +232,13 @@ impl<'a> Group<'a> {
             all if all == self.listeners => Some(what.to_owned()),
             part => Some(format!("{part} {what}")),
         };
-        [some(self.idle, "never called"), some(self.paused, "paused")]
+        let retried = (self.retries > 0).then(|| format!("retried {}", self.retries));
+        let dead = match self.dead_letters {
+            0 => None,
+            1 => Some("1 dead letter".to_owned()),
+            letters => Some(format!("{letters} dead letters")),
+        };
+        [some(self.idle, "never called"), some(self.paused, "paused"), retried, dead]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()
