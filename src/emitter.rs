@@ -448,8 +448,8 @@ impl<E: Send + Sync + 'static> Emitter<E> {
 
     /// Drops the events that wait in the queue, unreported. How many there were. Timers stay.
     ///
-    /// The same for [further attempts](Listen::retry) whose time has come, and for dead letters that were redriven: they wait in the queue. Attempts
-    /// whose time is still to come stay, as timers do.
+    /// A [further attempt](Listen::retry) is a timer until the first drain behind its time, and then an event in the queue: dropped here, it is neither
+    /// reported nor a dead letter. So is a dead letter that was redriven.
     ///
     /// What another thread's drain holds already is not delivered any more, and dropped by that thread.
     pub fn discard_pending(&self) -> usize {

@@ -287,7 +287,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     ///
     /// # Panics
     ///
-    /// After [`times`](Self::times): a listener hears once or so many times, not both.
+    /// After [`times`](Self::times): a listener hears once or so many times, not both. After [`retry`](Self::retry): its closure is gone after one call.
     #[track_caller]
     pub fn once<R: IntoFlow<E>>(self, listener: impl FnOnce(&T) -> R + Send + 'static) -> Subscription {
         self.once_with(move |event, _| listener(event))
@@ -297,7 +297,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     ///
     /// # Panics
     ///
-    /// After [`times`](Self::times): a listener hears once or so many times, not both.
+    /// After [`times`](Self::times): a listener hears once or so many times, not both. After [`retry`](Self::retry): its closure is gone after one call.
     #[track_caller]
     pub fn once_with<R: IntoFlow<E>>(
         mut self,

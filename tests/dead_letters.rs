@@ -152,7 +152,11 @@ fn when_one_more_comes_than_may_be_kept_the_oldest_is_reported_and_goes() {
         bus.emit(&event);
     }
     assert_eq!(failures.take(), ["broken", "broken", "lost 1 u32", "broken"]);
-    assert_eq!(bus.dead_letters().len(), 2);
+    let heard = bus.intercept::<u32>();
+    assert_eq!(bus.dead_letters().redrive_all(), 2);
+    bus.drain();
+    assert_eq!(heard.take(), [1, 2], "the newest are kept, and redriven oldest first");
+    drop(heard);
 
     let (bus, failures) = reporting_bus(Emitter::builder().dead_letters(0));
     let (_hears, _) = broken(&bus);
