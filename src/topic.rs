@@ -327,13 +327,9 @@ fn check(text: &str, separator: char, kind: Kind) -> Result<(), TopicError> {
 /// Whether a text is a topic of plain ASCII, and so without a flaw, given a separator that can separate: sixteen bytes a step, where
 /// the usual way decodes each character.
 #[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "a loop without branches is one instruction for all sixteen bytes")]
 fn is_plain_topic(text: &str, separator: char) -> bool {
-    const STEP: usize = 16;
-
-    let (bytes, mut padded) = (text.as_bytes(), [b'a'; STEP + 1]);
+    let bytes = text.as_bytes();
     let (&[first, ..], &[.., last], Ok(separator)) = (bytes, bytes, u8::try_from(separator)) else { return false };
-    let is_wrong = |byte: u8| (byte.wrapping_sub(b'!') > b'~' - b'!') | (byte == b'*');
     if first == separator || last == separator || is_wrong(last) || !separator.is_ascii() || bytes.len() > MAX_BYTES {
         return false;
     }
@@ -341,19 +337,35 @@ fn is_plain_topic(text: &str, separator: char) -> bool {
     if bytes.len() > 2 * MAX_SEGMENTS && bytes.split(|&byte| byte == separator).count() > MAX_SEGMENTS {
         return false;
     }
-    let bytes = if bytes.len() > STEP {
-        bytes
-    } else {
-        padded[..bytes.len()].copy_from_slice(bytes);
-        &padded
-    };
-    // Each byte with the next one. The last step goes back, so that it ends with them.
+    if bytes.len() > STEP {
+        return are_plain(bytes, separator);
+    }
+    let mut padded = [b'a'; STEP + 1];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    are_plain(&padded, separator)
+}
+
+/// How many bytes are looked at at once.
+const STEP: usize = 16;
+
+/// Whether a byte is none of a plain topic's.
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "without branches, sixteen bytes are looked at at once")]
+fn is_wrong(byte: u8) -> bool {
+    (byte.wrapping_sub(b'!') > b'~' - b'!') | (byte == b'*')
+}
+
+/// Whether all bytes of this text of more than [`STEP`] bytes, but the last, are a plain topic's, and none is a separator behind another.
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "without branches, sixteen bytes are looked at at once")]
+fn are_plain(bytes: &[u8], separator: u8) -> bool {
+    let end = bytes.len() - 1 - STEP;
     let (mut at, mut wrong) = (0, [false; STEP]);
+    // Each byte with the next one. The last step goes back, so that it ends with them.
     while let (Some(these), Some(next)) = (bytes[at..].first_chunk::<STEP>(), bytes[at + 1..].first_chunk::<STEP>()) {
         for n in 0..STEP {
             wrong[n] |= is_wrong(these[n]) | (these[n] == separator) & (next[n] == separator);
         }
-        let end = bytes.len() - 1 - STEP;
         if at == end {
             break;
         }
