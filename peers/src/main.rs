@@ -32,7 +32,7 @@ use table::{Group, Table};
 use topics::Contender;
 
 /// Each runs in a process of its own, so that none finds the heap as another left it.
-const GROUPS: [Group; 13] = [
+const GROUPS: [Group; 14] = [
     Group { name: "emit", title: "An emission, by how many listeners there are", run: sync::emit },
     Group { name: "threads", title: "Two threads that emit at once, to one listener", run: sync::threads },
     Group {
@@ -61,7 +61,8 @@ const GROUPS: [Group; 13] = [
     Group { name: "wake", title: "From sending to receiving, where the receiver sleeps", run: deferred::wake_up },
     Group { name: "tasks", title: "Tasks that await events", run: streams::tasks },
     Group { name: "streams", title: "An emission, by how many streams there are", run: streams::emit },
-    Group { name: "node", title: "Node's emitters, in a process of theirs", run: node::run },
+    Group { name: "node", title: "Node's emitters: an emission, by how many listeners there are", run: node::emit },
+    Group { name: "node_on_off", title: "Node's emitters: a listener comes, and one goes", run: node::on_off },
 ];
 
 const USAGE: &str = "cargo run --release -- [--tsv FILE] [--table FILE] [GROUP...]";

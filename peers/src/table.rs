@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 
 use crate::harness::{COLUMNS, HEARKEN};
 use crate::measure::ROUNDS;
+use crate::node;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Group {
@@ -46,7 +47,7 @@ impl Row {
     }
 
     fn number(&self, column: &str) -> Option<f64> {
-        self.get(column).parse().ok()
+        self.get(column).parse().ok().filter(|number: &f64| number.is_finite())
     }
 }
 
@@ -165,7 +166,7 @@ fn versions() -> String {
         let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
         Some(format!("{name} {}", rest.split_once('"')?.0))
     };
-    PEERS.into_iter().filter_map(version).collect::<Vec<_>>().join(", ")
+    PEERS.into_iter().filter_map(version).chain(node::versions()).collect::<Vec<_>>().join(", ")
 }
 
 fn cpu() -> String {
