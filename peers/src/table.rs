@@ -16,7 +16,7 @@ pub(crate) struct Group {
     pub(crate) run: fn(),
 }
 
-/// Whose versions are told: the first of each name in the lock file.
+/// Whose versions are told: the last of each name in the lock file, which is the newest, and ours.
 const PEERS: [&str; 17] = [
     "hearken",
     "arc-swap",
@@ -96,8 +96,8 @@ fn section(text: &mut String, rows: &[&Row]) {
     if cases.is_empty() {
         return text.push_str("Not measured.\n");
     }
-    let header = cases.iter().map(|(case, unit)| format!("{case}, {unit} |")).collect::<String>();
-    writeln!(text, "| | {header} what it can't |\n| --- |{} --- |", " ---: |".repeat(cases.len())).unwrap();
+    let header = cases.iter().map(|(case, unit)| format!(" {case}, {unit} |")).collect::<String>();
+    writeln!(text, "| |{header} what it can't |\n| --- |{} --- |", " ---: |".repeat(cases.len())).unwrap();
     for (contender, cannot) in contenders {
         let name = if contender == HEARKEN.name { format!("**{contender}**") } else { contender.to_owned() };
         write!(text, "| {name} |").unwrap();
@@ -163,7 +163,7 @@ fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
 fn versions() -> String {
     let lock = include_str!("../Cargo.lock");
     let version = |name: &str| {
-        let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+        let (_, rest) = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?;
         Some(format!("{name} {}", rest.split_once('"')?.0))
     };
     PEERS.into_iter().filter_map(version).chain(node::versions()).collect::<Vec<_>>().join(", ")
