@@ -14,16 +14,15 @@
 
 mod lookups;
 mod measure;
-
-use std::cell::Cell;
-use std::collections::HashSet;
+mod plan;
 
 use divan::{Bencher, black_box};
 use hearken::{Emitter, Port, Subscription};
 
 use lookups::{PlainTrie, WholeNames};
 use measure::Bar::{AtMost, Nowhere};
-use measure::{Random, in_turns, rounds, row};
+use measure::{in_turns, rounds, row};
+use plan::{NewTopics, Plan};
 
 /// The event: small, as most are.
 struct Measured {
@@ -36,64 +35,6 @@ const MEASURED: Measured = Measured { value: 7 };
 fn listener(number: u32) -> impl Fn(&Measured) + Send + Sync + 'static {
     move |measured| {
         black_box(measured.value ^ u64::from(number));
-    }
-}
-
-/// Patterns to listen to, and topics to emit on.
-struct Plan {
-    patterns: Vec<String>,
-    repeated: Vec<String>,
-}
-
-/// Of each of a topic's four segments there are so many.
-const NAMES: usize = 50;
-const TOPICS: usize = NAMES * NAMES * NAMES * NAMES;
-const REPEATED: usize = 1_000;
-
-impl Plan {
-    /// 70 % exact, 25 % with one `*`, 5 % ending in `**`; all of them different.
-    fn with_patterns(count: usize) -> Self {
-        let (mut random, mut patterns) = (Random::new(), HashSet::new());
-        let mut add_until = |count, make: &dyn Fn([String; 4], &mut Random) -> String| {
-            while patterns.len() < count {
-                let topic = segments(random.below(TOPICS));
-                patterns.insert(make(topic, &mut random));
-            }
-        };
-        add_until(count * 70 / 100, &|topic, _| topic.join("."));
-        add_until(count * 95 / 100, &|mut topic, random| {
-            topic[random.below(topic.len())] = "*".into();
-            topic.join(".")
-        });
-        add_until(count, &|topic, random| [&topic[..2 + random.below(2)].join("."), "**"].join("."));
-
-        let mut patterns: Vec<_> = patterns.into_iter().collect();
-        patterns.sort_unstable(); // not in the order of their hashes, which is another in each run
-        let exact: Vec<_> = patterns.iter().filter(|pattern| !pattern.contains('*')).collect();
-        let repeated = (0..REPEATED).map(|_| exact[random.below(exact.len())].clone()).collect();
-        Self { patterns, repeated }
-    }
-}
-
-/// The topic of this number.
-fn segments(number: usize) -> [String; 4] {
-    [("plant", NAMES.pow(3)), ("line", NAMES.pow(2)), ("machine", NAMES), ("metric", 1)]
-        .map(|(name, place)| format!("{name}{:02}", number / place % NAMES))
-}
-
-/// Topics that never came before.
-struct NewTopics(Cell<usize>);
-
-impl NewTopics {
-    fn new() -> Self {
-        Self(Cell::new(0))
-    }
-
-    fn next(&self) -> String {
-        /// It has no factor in common with `TOPICS`, so this comes to each topic once, criss-cross.
-        const STRIDE: usize = 3_141_593;
-        self.0.set((self.0.get() + STRIDE) % TOPICS);
-        segments(self.0.get()).join(".")
     }
 }
 

@@ -1,14 +1,10 @@
 //! The bars: what hearken means to keep, as ratios and figures that are each formed inside one round of this run.
 
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
 use allocation_counter::measure;
 use divan::black_box;
 
 use crate::floors::{Protected, Unprotected};
-use crate::measure::{Bar, Calls, Random, in_turns, nanoseconds, rounds, row};
+use crate::measure::{Bar, Random, at_once, in_turns, rounds, row};
 use crate::{Bus, Counted, Hearken, PLACED, listener};
 
 use Bar::{AtLeast, AtMost, Nowhere};
@@ -118,31 +114,4 @@ fn bytes(act: impl FnOnce()) -> f64 {
 
 fn emits<B: Bus>(bus: &B) -> impl FnMut(u32) {
     |calls| (0..calls).for_each(|_| bus.emit(black_box(&PLACED)))
-}
-
-/// Nanoseconds a call of each on average, while all run, each on a thread.
-fn at_once<const N: usize>(contenders: [Calls<'_>; N]) -> [f64; N] {
-    const TIME: Duration = Duration::from_millis(50);
-    const BATCH: u32 = 64;
-
-    let (begin, is_over) = (Barrier::new(N + 1), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let threads = contenders.map(|contender| {
-            let (begin, is_over) = (&begin, &is_over);
-            scope.spawn(move || {
-                contender(BATCH);
-                begin.wait();
-                let (mut calls, start) = (0, Instant::now());
-                while !is_over.load(Ordering::Relaxed) {
-                    contender(BATCH);
-                    calls += BATCH;
-                }
-                nanoseconds(start.elapsed()) / f64::from(calls)
-            })
-        });
-        begin.wait();
-        std::thread::sleep(TIME);
-        is_over.store(true, Ordering::Relaxed);
-        threads.map(|thread| thread.join().unwrap_or(f64::NAN))
-    })
 }

@@ -1,6 +1,9 @@
 //! How the benchmarks measure what divan's table can't say: ratios and figures that are each formed inside one round of a run, with a bar
 //! for where they should be.
 
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use Bar::{AtLeast, AtMost, Nowhere};
@@ -43,29 +46,64 @@ pub(crate) fn row(what: &str, rounds: [f64; ROUNDS], unit: &str, bar: Bar) {
     println!("{words:>8} {limit:<6} {}", if is_met { "met" } else { "MISSED" });
 }
 
-/// Does a thing so many times. The loop is its own, so that nothing but the thing is inside.
-pub(crate) type Calls<'a> = &'a mut (dyn FnMut(u32) + Send);
-
 /// Nanoseconds a call of each, from short batches that take turns: what else the machine does meets all alike, and the
 /// median leaves out the batches it interrupts.
-pub(crate) fn in_turns<const N: usize>(mut contenders: [Calls<'_>; N]) -> [f64; N] {
+pub(crate) fn in_turns<const N: usize>(mut contenders: [&mut dyn FnMut(u32); N]) -> [f64; N] {
+    let mut figures = all_in_turns(&mut contenders).into_iter();
+    [(); N].map(|()| figures.next().unwrap_or(f64::NAN))
+}
+
+/// The same, however many there are.
+pub(crate) fn all_in_turns(contenders: &mut [&mut dyn FnMut(u32)]) -> Vec<f64> {
     const TURNS: usize = 15;
     const BATCH: Duration = Duration::from_micros(250);
 
-    let calls = contenders.each_mut().map(|contender| {
+    let calls = contenders.iter_mut().map(|contender| {
         let mut calls = 1;
         while time(contender, calls) < BATCH {
             calls *= 2;
         }
         calls
     });
-    let mut batches = [[0.0; TURNS]; N];
+    let calls: Vec<_> = calls.collect();
+    let mut batches = vec![[0.0; TURNS]; contenders.len()];
     for turn in 0..TURNS {
-        for ((contender, calls), batches) in contenders.iter_mut().zip(calls).zip(&mut batches) {
+        for ((contender, &calls), batches) in contenders.iter_mut().zip(&calls).zip(&mut batches) {
             batches[turn] = nanoseconds(time(contender, calls)) / f64::from(calls);
         }
     }
-    batches.map(median)
+    batches.into_iter().map(median).collect()
+}
+
+/// Does a thing so many times. The loop is its own, so that nothing but the thing is inside.
+pub(crate) type Calls<'a> = &'a mut (dyn FnMut(u32) + Send);
+
+/// Nanoseconds a call of each on average, while all run, each on a thread.
+#[allow(dead_code, reason = "not every benchmark has threads")]
+pub(crate) fn at_once<const N: usize>(contenders: [Calls<'_>; N]) -> [f64; N] {
+    const TIME: Duration = Duration::from_millis(50);
+    const BATCH: u32 = 64;
+
+    let (begin, is_over) = (Barrier::new(N + 1), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let threads = contenders.map(|contender| {
+            let (begin, is_over) = (&begin, &is_over);
+            scope.spawn(move || {
+                contender(BATCH);
+                begin.wait();
+                let (mut calls, start) = (0, Instant::now());
+                while !is_over.load(Ordering::Relaxed) {
+                    contender(BATCH);
+                    calls += BATCH;
+                }
+                nanoseconds(start.elapsed()) / f64::from(calls)
+            })
+        });
+        begin.wait();
+        thread::sleep(TIME);
+        is_over.store(true, Ordering::Relaxed);
+        threads.map(|thread| thread.join().unwrap_or(f64::NAN))
+    })
 }
 
 pub(crate) fn nanoseconds(time: Duration) -> f64 {
@@ -82,7 +120,7 @@ fn time(contender: &mut dyn FnMut(u32), calls: u32) -> Duration {
     start.elapsed()
 }
 
-fn median<const N: usize>(mut figures: [f64; N]) -> f64 {
+pub(crate) fn median<const N: usize>(mut figures: [f64; N]) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[N / 2]
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use hearken::{Emitter, Overflow, Port};
 
-use crate::measure::Bar::{self, AtMost, Nowhere};
-use crate::measure::{nanoseconds, rounds, row};
+use crate::harness::{HEARKEN, Who, case};
+use crate::measure::{nanoseconds, rounds};
 
 const EVENTS: u32 = 1_000_000;
 
@@ -23,37 +23,25 @@ fn events() -> impl Iterator<Item = Event> {
     (0..EVENTS.into()).map(|number| Event([number; 3]))
 }
 
+const VEC: Who = Who::new("floor: a typed Vec", "one type, one thread");
+const BOXES: Who = Who::new("floor: a VecDeque of boxes", "one thread");
+const CROSSBEAM: Who = Who::new("crossbeam-channel", "one type; no listeners: the receiver handles it");
+const FLUME: Who = Who::new("flume", "one type; no listeners: the receiver handles it");
+
 pub(crate) fn print() {
+    let who = [VEC.bar(4.0), BOXES, CROSSBEAM, FLUME.bar(1.0), HEARKEN];
     let mut contenders = one_thread();
-    let times = rounds(|| contenders.each_mut().map(|(_, contender)| time(contender.as_mut())));
-    let ratio = |of: usize, to: usize| times.map(|times| times[of] / times[to]);
-    row("defer + drain, one thread, to a typed Vec", ratio(4, 0), "x", AtMost(4.0));
-    row("  to a VecDeque of boxes", ratio(4, 1), "x", Nowhere);
-    row("  to crossbeam-channel", ratio(4, 2), "x", Nowhere);
-    row("  to flume", ratio(4, 3), "x", AtMost(1.0));
-    for (at, (name, _)) in contenders.iter().enumerate() {
-        row(&format!("  {name}"), times.map(|times| times[at]), "ns", Nowhere);
-    }
+    case("one thread", "ns", &who, rounds(|| contenders.iter_mut().map(|contender| time(contender)).collect()));
 
+    let who = [HEARKEN, CROSSBEAM.bar(1.0), FLUME];
     for producers in [1, 2] {
-        let times = rounds(|| [hearken(producers), crossbeam(producers), flume(producers)]);
-        let bar = |to: usize, bar: Bar| {
-            let name = ["", "crossbeam-channel", "flume"][to];
-            row(&format!("{producers} to 1 thread, to {name}"), times.map(|times| times[0] / times[to]), "x", bar);
-        };
-        bar(1, AtMost(1.0));
-        bar(2, Nowhere);
-        row("  hearken", times.map(|times| times[0]), "ns", Nowhere);
+        let rounds = rounds(|| vec![hearken(producers), crossbeam(producers), flume(producers)]);
+        case(&format!("{producers} to 1 thread"), "ns", &who, rounds);
     }
+}
 
-    let wakes = rounds(|| [wake_hearken(), wake_crossbeam()]);
-    row(
-        "waking an idle loop, to a crossbeam receiver",
-        wakes.map(|[hearken, crossbeam]| hearken / crossbeam),
-        "x",
-        Nowhere,
-    );
-    row("  hearken", wakes.map(|[hearken, _]| hearken), "ns", Nowhere);
+pub(crate) fn wake_up() {
+    case("an idle loop", "ns", &[HEARKEN, CROSSBEAM], rounds(|| vec![wake_hearken(), wake_crossbeam()]));
 }
 
 /// Nanoseconds an event.
@@ -67,10 +55,8 @@ fn bus() -> Emitter {
     Emitter::builder().queue(EVENTS as usize * 2, Overflow::Reject).build(hearken::panic)
 }
 
-type Contender = (&'static str, Box<dyn FnMut()>);
-
 /// Each queues all events, then hands each to a listener behind a pointer.
-fn one_thread() -> [Contender; 5] {
+fn one_thread() -> [Box<dyn FnMut()>; 5] {
     let sum = || {
         let sum = Cell::new(0_u64);
         move |event: &Event| sum.set(sum.get().wrapping_add(event.0[0]))
@@ -113,13 +99,7 @@ fn one_thread() -> [Contender; 5] {
         events().for_each(|event| port.defer(event).unwrap());
         bus.drain();
     };
-    [
-        ("typed Vec", Box::new(typed)),
-        ("VecDeque of boxes", Box::new(boxed)),
-        ("crossbeam-channel", Box::new(crossbeam)),
-        ("flume", Box::new(flume)),
-        ("hearken", Box::new(hearken)),
-    ]
+    [Box::new(typed), Box::new(boxed), Box::new(crossbeam), Box::new(flume), Box::new(hearken)]
 }
 
 /// Nanoseconds an event, from the first that is sent until the last is handled.

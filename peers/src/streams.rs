@@ -11,8 +11,8 @@ use futures_util::StreamExt;
 use hearken::{Emitter, EventStream, Overflow};
 use tokio::sync::broadcast;
 
-use crate::measure::Bar::{AtMost, Nowhere};
-use crate::measure::{nanoseconds, rounds, row};
+use crate::harness::{HEARKEN, Who, case};
+use crate::measure::{nanoseconds, rounds};
 
 const TURNS: u32 = 2_000;
 const EVENTS: u32 = 200_000;
@@ -22,21 +22,23 @@ struct Ping(u32);
 #[derive(Clone, Copy)]
 struct Pong(u32);
 
-pub(crate) fn print() {
-    let turns = rounds(|| [ping_pong_hearken(), ping_pong_event_listener(), ping_pong_tokio()]);
-    row("ping-pong of two threads, to event-listener", turns.map(|turns| turns[0] / turns[1]), "x", AtMost(1.2));
-    row("  to tokio broadcast", turns.map(|turns| turns[0] / turns[2]), "x", Nowhere);
-    row("  hearken", turns.map(|turns| turns[0]), "ns", Nowhere);
+const EVENT: Who = Who::new("event-listener", "wakes, and carries no event");
+const TOKIO: Who = Who::new("tokio broadcast", "one type; no listeners; the slow receivers lose events");
+const ASYNC_BROADCAST: Who =
+    Who::new("async-broadcast", "one type; no listeners; one slow receiver stops all, or loses events");
 
-    let through = rounds(|| [through_hearken(), through_tokio(), through_async_broadcast()]);
-    row("through one stream, to tokio broadcast", through.map(|times| times[0] / times[1]), "x", AtMost(1.0));
-    row("  to async-broadcast", through.map(|times| times[0] / times[2]), "x", Nowhere);
-    row("  hearken", through.map(|times| times[0]), "ns", Nowhere);
+pub(crate) fn tasks() {
+    let turns = rounds(|| vec![ping_pong_hearken(), ping_pong_event_listener(), ping_pong_tokio()]);
+    case("ping-pong of two threads, a turn", "ns", &[HEARKEN, EVENT.bar(1.2), TOKIO], turns);
 
+    let through = rounds(|| vec![through_hearken(), through_tokio(), through_async_broadcast()]);
+    case("through one stream, an event", "ns", &[HEARKEN, TOKIO.bar(1.0), ASYNC_BROADCAST], through);
+}
+
+pub(crate) fn emit() {
     for streams in [1, 10, 100] {
-        let times = rounds(|| [emit_hearken(streams), emit_tokio(streams)]);
-        row(&format!("emit to {streams} streams"), times.map(|[hearken, _]| hearken), "ns", Nowhere);
-        row("  to a send to as many tokio receivers", times.map(|[hearken, tokio]| hearken / tokio), "x", Nowhere);
+        let rounds = rounds(|| vec![emit_hearken(streams), emit_tokio(streams)]);
+        case(&format!("{streams} streams"), "ns", &[HEARKEN, TOKIO], rounds);
     }
 }
 
