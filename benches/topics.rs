@@ -16,6 +16,8 @@ mod lookups;
 mod measure;
 mod plan;
 
+use std::cell::Cell;
+
 use divan::{Bencher, black_box};
 use hearken::{Emitter, Port, Subscription};
 
@@ -107,6 +109,20 @@ fn repeated_through_ports(bencher: Bencher<'_, '_>, patterns: usize) {
 fn always_new<C: Contender>(bencher: Bencher<'_, '_>, patterns: usize) {
     let (mut contender, topics) = (C::new(&Plan::with_patterns(patterns)), NewTopics::new());
     bencher.with_inputs(|| topics.next()).bench_local_refs(|topic| contender.tell(black_box(topic)));
+}
+
+/// The longest walk: patterns of nothing but `**` and one name, and topics of as many segments as there may be.
+#[divan::bench]
+fn worst_case(bencher: Bencher<'_, '_>) {
+    let bus = Emitter::new(hearken::panic);
+    let patterns = ["**.a.**.a.**.a.**.a.**", "**.*.**.*.**.*.**.*.**", "**.a.**.*.**.a.**.*.**.b", "**.**.**.**.**"];
+    let _hears = patterns.map(|pattern| bus.topics(pattern).on(listener(0)));
+    let next = Cell::new(0_u64);
+    let new_topic = || {
+        next.set(next.get() + 1);
+        format!("{}.{}", ["a"; 31].join("."), next.get())
+    };
+    bencher.with_inputs(new_topic).bench_local_refs(|topic| bus.topic(black_box(topic)).emit(&MEASURED));
 }
 
 /// The typed emission that the bars allow for: to one listener.

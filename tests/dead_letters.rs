@@ -188,6 +188,23 @@ fn letters_go_with_their_bus_and_a_destructor_that_panics_harms_nothing() {
 }
 
 #[test]
+fn an_event_and_the_error_beside_it_may_both_panic_in_their_destructors() {
+    #[derive(Clone)]
+    struct Job(#[expect(dead_code, reason = "it is for its destructor")] Arc<Bomb>);
+    struct Armed(#[expect(dead_code, reason = "it is for its destructor")] Bomb);
+
+    for attempts in [1, 2] {
+        let bus = Builder::<Armed>::new().build(|_| {});
+        let fails = |_: &Job| Err::<(), _>(Armed(Bomb("the error's")));
+        bus.listen().retry(Retry::attempts(attempts)).on(fails).detach();
+        let job = Job(Arc::new(Bomb("the event's")));
+        bus.emit(&job);
+        drop(job);
+        drop(bus);
+    }
+}
+
+#[test]
 fn an_error_channel_may_look_at_the_letters_and_redrive_them() {
     let bus: Arc<std::sync::OnceLock<hearken::WeakEmitter>> = Arc::default();
     let seen = Log::new();

@@ -224,8 +224,9 @@ impl<T: Clone + Send + 'static, E: Send + Sync + 'static> Alarm<E> for Every<T, 
     }
 
     fn give_up(self: Box<Self>, emitter: &Emitter<E>) {
-        self.letter.state.move_on(OVER);
-        emitter.bus().errors.suppress(discard(self));
+        let Self { letter, event, ready, .. } = *self;
+        letter.state.move_on(OVER);
+        emitter.bus().errors.suppress(discard(event) + discard(ready));
     }
 
     fn missed(&self) -> Option<(&'static str, From)> {

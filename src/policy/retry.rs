@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::Duration;
 
 use crate::chain::From;
@@ -108,7 +109,13 @@ pub(crate) fn again<T: Clone + Send + 'static, E: Send + Sync + 'static>(
         }
     };
     let parcel = Parcel {
-        attempt: Attempt { event, listener: Arc::downgrade(&entry.value), key: entry.key(), tried, failure },
+        attempt: Attempt {
+            event,
+            listener: Arc::downgrade(&entry.value),
+            key: entry.key(),
+            tried,
+            failure: Last(Some(failure)),
+        },
         channel: bus.registry.channel(),
         from: scene.from(),
         topic: scene.topic.map(|topic| (topic.into(), bus.registry.name(topic).hash)),
@@ -124,7 +131,7 @@ pub(crate) fn again<T: Clone + Send + 'static, E: Send + Sync + 'static>(
 
 fn wait<T: Send + 'static, E: Send + Sync + 'static>(emitter: &Emitter<E>, delay: Duration, parcel: Parcel<T, E>) {
     let queue = emitter.bus().queue();
-    trace::retry(&parcel.attempt.failure, parcel.attempt.tried.calls, delay);
+    trace::retry(parcel.attempt.failure.get(), parcel.attempt.tried.calls, delay);
     match queue.set(delay, Box::new(Later { parcel: Some(parcel) })) {
         Ok(_) if queue.is_neglected() => trace::neglected(),
         Ok(_) => {}
@@ -134,7 +141,7 @@ fn wait<T: Send + 'static, E: Send + Sync + 'static>(emitter: &Emitter<E>, delay
 
 /// Keeps the event as a dead letter. The failure that did it, to be reported.
 fn bury<T: Send + 'static, E: Send + Sync + 'static>(emitter: &Emitter<E>, parcel: Parcel<T, E>) -> Failure<E> {
-    let failure = parcel.attempt.failure.clone();
+    let failure = parcel.attempt.failure.get().clone();
     trace::dead_letter(&failure, parcel.attempt.tried.calls);
     if let Some(oldest) = emitter.bus().queue().keep_dead(Box::new(parcel)) {
         let (event, topic, from) = {
@@ -155,7 +162,25 @@ struct Attempt<T, E> {
     key: Key,
     tried: Tried,
     /// Of the call before.
-    failure: Failure<E>,
+    failure: Last<E>,
+}
+
+/// A failure that is kept beside an event. Both are the user's to destroy: where the event's destructor panics, this one may panic too.
+struct Last<E>(Option<Failure<E>>);
+
+impl<E> Last<E> {
+    fn get(&self) -> &Failure<E> {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("it is taken by its destructor alone"))
+    }
+}
+
+impl<E> Drop for Last<E> {
+    fn drop(&mut self) {
+        let failure = self.0.take();
+        if thread::panicking() {
+            discard(failure);
+        }
+    }
 }
 
 /// The same, with what it needs on its way.
@@ -235,7 +260,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Alarm<E> for Later<T, E> {
 /// An event that failed for good.
 impl<T: Send + 'static, E: Send + Sync + 'static> DeadEvent<E> for Parcel<T, E> {
     fn failure(&self) -> &Failure<E> {
-        &self.attempt.failure
+        self.attempt.failure.get()
     }
 
     fn tried(&self) -> Tried {
