@@ -189,15 +189,21 @@ fn letters_go_with_their_bus_and_a_destructor_that_panics_harms_nothing() {
 
 #[test]
 fn an_event_and_the_error_beside_it_may_both_panic_in_their_destructors() {
+    /// Unlike a `Bomb`, it panics also while the thread unwinds.
+    struct Ruthless(&'static str);
+    impl Drop for Ruthless {
+        fn drop(&mut self) {
+            panic!("{}", self.0);
+        }
+    }
     #[derive(Clone)]
-    struct Job(#[expect(dead_code, reason = "it is for its destructor")] Arc<Bomb>);
-    struct Armed(#[expect(dead_code, reason = "it is for its destructor")] Bomb);
+    struct Job(#[expect(dead_code, reason = "it is for its destructor")] Arc<Ruthless>);
 
     for attempts in [1, 2] {
-        let bus = Builder::<Armed>::new().build(|_| {});
-        let fails = |_: &Job| Err::<(), _>(Armed(Bomb("the error's")));
+        let bus = Builder::<Ruthless>::new().build(|_| {});
+        let fails = |_: &Job| Err::<(), _>(Ruthless("the error's"));
         bus.listen().retry(Retry::attempts(attempts)).on(fails).detach();
-        let job = Job(Arc::new(Bomb("the event's")));
+        let job = Job(Arc::new(Ruthless("the event's")));
         bus.emit(&job);
         drop(job);
         drop(bus);
