@@ -30,7 +30,7 @@ pub(crate) struct From {
 impl From {
     /// Whether another event surely comes from the same place and chain. By the place's address: its text is long to compare.
     #[inline]
-    pub(crate) fn is(self, other: Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self.emitted_at, other.emitted_at) && self.chain == other.chain
     }
 }

@@ -1,6 +1,6 @@
 //! What a listener can learn of the emission it is called in.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
@@ -28,13 +28,30 @@ pub(crate) struct Scene<'a, E> {
     pub(crate) span: Entered,
 }
 
-impl<E> Scene<'_, E> {
-    /// Begins its span, if somebody traces it, until the scene goes.
+impl<'a, E> Scene<'a, E> {
+    /// That of an event of this type.
+    #[inline]
+    pub(crate) fn new<T>(
+        emitter: &'a Emitter<E>,
+        topic: Option<&'a str>,
+        emitted_at: &'static Location<'static>,
+        place: frame::Place,
+        timing: Timing<'a>,
+    ) -> Self {
+        Self { emitter, event: type_name::<T>(), topic, emitted_at, place, timing, span: Entered::NOTHING }
+    }
+
+    /// Begins its span, if somebody traces it, until it is ended or the scene goes.
     #[inline]
     pub(crate) fn begin_span(&mut self) {
         if trace::is_on() {
             self.span = trace::begin(self.event, self.topic, self.place.chain(), self.place.depth, self.emitted_at);
         }
+    }
+
+    #[inline]
+    pub(crate) fn end_span(&mut self) {
+        self.span = Entered::NOTHING;
     }
 
     /// What is still to come of this emission comes from here.

@@ -19,7 +19,7 @@ use crate::listener::{Admit, Postponed, Reply, Spend};
 use crate::raw::frame;
 use crate::raw::gate::Gate;
 use crate::raw::roll::{Entries, Entry, List};
-use crate::registry::{Channel, Held, ListenerRef, Name, Narrowed, Registry, Snapshot, broad_event};
+use crate::registry::{Channel, ListenerRef, Name, Narrowed, Registry, Resolved, Snapshot, broad_event};
 use crate::trace::{self, Entered, Span};
 use crate::watch::Watch;
 use crate::watch::sites;
@@ -61,7 +61,7 @@ pub(crate) fn emit_awaited<T: 'static, E: Send + Sync + 'static>(
         return Emission::default();
     }
     let Some(channel) = find(&bus.registry) else { return Emission::default() };
-    call_all(emitter, channel, None, topic, event, from, Timing::Awaited(started))
+    call_all(emitter, channel, topic, event, from, Timing::Awaited(started))
 }
 
 /// What knows the listeners of a type. Where nobody ever listened, nothing does, unless somebody traces what nobody hears.
@@ -81,7 +81,7 @@ pub(crate) fn report<E: Send + Sync + 'static>(emitter: &Emitter<E>, failure: Fa
     {
         // However deep it is: failures below this one go straight to the channel, so it ends here.
         let from = From { emitted_at: failure.emitted_at(), chain: failure.chain().behind() };
-        call_all(emitter, channel, None, None, &failure, from, Timing::Now);
+        call_all(emitter, channel, None, &failure, from, Timing::Now);
     }
     bus.errors.hand_over(failure);
 }
@@ -94,23 +94,55 @@ fn deliver<T: 'static, E: Send + Sync + 'static>(
     event: &T,
     emitted_at: &'static Location<'static>,
 ) -> Emission {
-    call_all(emitter, channel, None, topic, event, From { emitted_at, chain: frame::chain() }, Timing::Now)
+    call_all(emitter, channel, topic, event, From { emitted_at, chain: frame::chain() }, Timing::Now)
 }
 
-/// Delivers an event that was deferred.
+/// Delivers events that were deferred one after the other, at one place and on one topic, and drops each.
+///
+/// What they have in common is looked up for all of them, and again when listeners came or went.
 #[inline]
-pub(crate) fn deliver_late<T: 'static, E: Send + Sync + 'static>(
+pub(crate) fn deliver_run<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: &Channel<T, E>,
-    held: &mut Held<T, E>,
     topic: Option<Name<'_>>,
-    event: &T,
     from: From,
+    mut events: impl Iterator<Item = T>,
 ) {
-    if frame::depth() >= emitter.bus().max_depth() {
-        return too_deep(emitter, type_name::<T>(), topic.map(|topic| topic.text), from);
+    let bus = emitter.bus();
+    let text = topic.map(|topic| topic.text);
+    if frame::depth() >= bus.max_depth() {
+        return events.for_each(|event| {
+            too_deep(emitter, type_name::<T>(), text, from);
+            bus.errors.suppress(discard(event));
+        });
     }
-    call_all(emitter, channel, Some(held), topic, event, from, Timing::Late);
+    let mut next = events.next();
+    while next.is_some() {
+        let changes = channel.changes();
+        let (place, frame) = frame::begin_emission(bus.address(), is_failure::<T, E>(), from.chain);
+        let (loaded, mut resolved) = (channel.snapshot(&bus.registry), None);
+        let audience = Audience::of(emitter, channel, topic, &loaded, &mut resolved);
+        let mut scene = Scene::new::<T>(emitter, text, from.emitted_at, place, Timing::Late);
+        while let Some(event) = next {
+            scene.begin_span();
+            audience.call_all(channel.home, &event, &scene);
+            scene.end_span();
+            if std::mem::needs_drop::<T>() {
+                match frame.outside(|| discard(event)) {
+                    0 => {}
+                    panics => bus.errors.suppress(panics),
+                }
+            }
+            next = events.next();
+            // Who is stale may hold listeners that are gone.
+            if channel.changes() != changes {
+                break;
+            }
+            if next.is_some() {
+                scene.place = frame.begin_next(from.chain);
+            }
+        }
+    }
 }
 
 /// Apart, because what it makes would take up stack at every level.
@@ -163,8 +195,7 @@ pub(crate) fn deliver_turn<T: 'static, E: Send + Sync + 'static>(
         Alone::PutOff(span) => (Timing::Turn, span.enter()),
         Alone::Again(tried) => (Timing::Again(tried), Entered::NOTHING),
     };
-    let emitted_at = from.emitted_at;
-    let mut scene = Scene { emitter, event: type_name::<T>(), topic, emitted_at, place, timing, span };
+    let mut scene = Scene { span, ..Scene::new::<T>(emitter, topic, from.emitted_at, place, timing) };
     if let Timing::Again(_) = timing {
         scene.begin_span();
     }
@@ -186,50 +217,63 @@ pub(crate) fn is_failure<T: 'static, E: 'static>() -> bool {
 fn call_all<T: 'static, E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     channel: &Channel<T, E>,
-    held: Option<&mut Held<T, E>>,
     topic: Option<Name<'_>>,
     event: &T,
     from: From,
     timing: Timing<'_>,
 ) -> Emission {
-    let registry = &emitter.bus().registry;
-    let (place, _frame) = frame::begin_emission(emitter.bus().address(), is_failure::<T, E>(), from.chain);
+    let bus = emitter.bus();
+    let (place, _frame) = frame::begin_emission(bus.address(), is_failure::<T, E>(), from.chain);
     // Let go of before the frame: it may be the last to hold listeners that were removed meanwhile.
-    let (loaded, resolved);
-    let mut snapshot = if let Some(held) = held {
-        channel.hold(registry, held)
-    } else {
-        loaded = channel.snapshot(registry);
-        &*loaded
-    };
-    let narrowed = match topic {
-        Some(topic) if snapshot.is_narrow() => Some(if let Some(narrowed) = snapshot.narrowed_to(topic) {
-            narrowed
-        } else {
-            resolved = channel.resolve(registry, topic, snapshot);
-            snapshot = resolved.0.as_deref().unwrap_or(snapshot);
-            &resolved.1
-        }),
-        _ => None,
-    };
-    let Snapshot { own, any, unheard, .. } = snapshot;
-    let text = topic.map(|topic| topic.text);
-    let (emitted_at, span) = (from.emitted_at, Entered::NOTHING);
-    let mut scene = Scene { emitter, event: type_name::<T>(), topic: text, emitted_at, place, timing, span };
+    let (loaded, mut resolved) = (channel.snapshot(&bus.registry), None);
+    let audience = Audience::of(emitter, channel, topic, &loaded, &mut resolved);
+    let mut scene = Scene::new::<T>(emitter, topic.map(|topic| topic.text), from.emitted_at, place, timing);
     scene.begin_span();
-    let mut delivery = Delivery::new(event, &scene);
-    if let Some(only) = only_list(snapshot, narrowed) {
-        delivery.run(|done| only.behind(done).map(Turn::Own));
-    } else {
-        delivery.run_in_order(List::Chunks(own), List::Chunks(any), narrowed);
+    audience.call_all(channel.home, event, &scene)
+}
+
+/// Everybody whom an emission may call.
+struct Audience<'a, T, E> {
+    snapshot: &'a Snapshot<T, E>,
+    narrowed: Option<&'a Narrowed<T, E>>,
+}
+
+impl<'a, T: 'static, E: Send + Sync + 'static> Audience<'a, T, E> {
+    /// `resolved`: where it keeps who hears a topic that the snapshot doesn't know.
+    #[inline]
+    fn of(
+        emitter: &Emitter<E>,
+        channel: &Channel<T, E>,
+        topic: Option<Name<'_>>,
+        snapshot: &'a Snapshot<T, E>,
+        resolved: &'a mut Option<Resolved<T, E>>,
+    ) -> Self {
+        let Some(topic) = topic.filter(|_| snapshot.is_narrow()) else { return Self { snapshot, narrowed: None } };
+        if let narrowed @ Some(_) = snapshot.narrowed_to(topic) {
+            return Self { snapshot, narrowed };
+        }
+        let (newer, narrowed) = resolved.insert(channel.resolve(&emitter.bus().registry, topic, snapshot));
+        Self { snapshot: newer.as_deref().unwrap_or(snapshot), narrowed: Some(narrowed) }
     }
-    if delivery.heard == 0 && !unheard.is_empty() && delivery.deferred == 0 && !is_failure::<T, E>() {
-        delivery.run_in_order(List::default(), List::Chunks(unheard), None);
+
+    #[inline]
+    fn call_all(&self, home: u32, event: &T, scene: &Scene<'_, E>) -> Emission {
+        let &Self { snapshot, narrowed } = self;
+        let Snapshot { own, any, unheard, .. } = snapshot;
+        let mut delivery = Delivery::new(event, scene);
+        if let Some(only) = only_list(snapshot, narrowed) {
+            delivery.run(|done| only.behind(done).map(Turn::Own));
+        } else {
+            delivery.run_in_order(List::Chunks(own), List::Chunks(any), narrowed);
+        }
+        if delivery.heard == 0 && !unheard.is_empty() && delivery.deferred == 0 && !is_failure::<T, E>() {
+            delivery.run_in_order(List::default(), List::Chunks(unheard), None);
+        }
+        if let Some(watch) = &scene.emitter.bus().watch {
+            note(watch, home, &delivery);
+        }
+        delivery.report()
     }
-    if let Some(watch) = &emitter.bus().watch {
-        note(watch, channel.home, &delivery);
-    }
-    delivery.report()
 }
 
 /// All that an emission may call, if that is one list, as it mostly is.
@@ -323,7 +367,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
     #[inline]
     fn run<I: Iterator<Item = Turn<'a, T, E>>>(&mut self, turns_behind: impl Fn(Option<Key>) -> I) {
         let mut done = None;
-        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.run_until_panic(turns_behind(done)))) {
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.run_until_panic(&mut turns_behind(done)))) {
             done = self.current.map(|turn| turn.key());
             self.panicked(payload);
         }
@@ -345,7 +389,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Delivery<'a, T, E> {
     }
 
     #[inline]
-    fn run_until_panic(&mut self, turns: impl Iterator<Item = Turn<'a, T, E>>) {
+    fn run_until_panic(&mut self, turns: &mut impl Iterator<Item = Turn<'a, T, E>>) {
         let (event, scene) = (self.event, self.scene);
         for turn in turns {
             // Whose turn it is matters only if it is an unusual one: usual ones don't write it down.

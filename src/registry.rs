@@ -56,15 +56,6 @@ struct Book<T: ?Sized, E> {
     crowd: Option<NonZeroUsize>,
 }
 
-/// A snapshot that is kept from one event to the next, and the cell's count of changes before it was loaded.
-pub(crate) struct Held<T: ?Sized, E>(Option<(usize, Loaded<Snapshot<T, E>>)>);
-
-impl<T: ?Sized, E> Held<T, E> {
-    pub(crate) fn nothing() -> Self {
-        Self(None)
-    }
-}
-
 /// Everybody whom an emission of this channel's type may call.
 pub(crate) struct Snapshot<T: ?Sized, E> {
     pub(crate) own: Chunks<ListenerRef<T, E>>,
@@ -135,7 +126,7 @@ impl<T: ?Sized, E> Clone for Narrowed<T, E> {
 }
 
 /// Them, and the snapshot that they belong to, if it is a newer one.
-type Resolved<T, E> = (Option<Loaded<Snapshot<T, E>>>, Narrowed<T, E>);
+pub(crate) type Resolved<T, E> = (Option<Loaded<Snapshot<T, E>>>, Narrowed<T, E>);
 
 /// How many topics a snapshot remembers. One more, and it is made anew.
 const TOPICS: usize = 24_576;
@@ -335,18 +326,10 @@ impl<T: ?Sized, E: Send + Sync + 'static> Channel<T, E> {
         Some(self.snapshot(registry)).filter(|snapshot| snapshot.is_tapped)
     }
 
-    /// The same as [`snapshot`](Self::snapshot), for who delivers several events in a row: what was held for the one before, if it is still up to date.
+    /// A count that changes when listeners come or go. What was loaded behind a look at it is up to date while it stays the same.
     #[inline]
-    pub(crate) fn hold<'h>(&self, registry: &Registry<E>, held: &'h mut Held<T, E>) -> &'h Snapshot<T, E> {
-        self.let_go_if_stale(held);
-        let (_, snapshot) = held.0.get_or_insert_with(|| (self.snapshot.changes(), self.snapshot(registry)));
-        snapshot
-    }
-
-    /// To be called behind every delivery, because what is stale may hold listeners that are gone.
-    #[inline]
-    pub(crate) fn let_go_if_stale(&self, held: &mut Held<T, E>) {
-        held.0.take_if(|(changes, _)| *changes != self.snapshot.changes());
+    pub(crate) fn changes(&self) -> usize {
+        self.snapshot.changes()
     }
 
     /// The snapshot in the cell, made if need be.

@@ -279,6 +279,19 @@ fn what_is_drained_has_a_span_while_it_is_delivered_and_not_before() {
 }
 
 #[test]
+fn each_of_several_events_from_one_place_has_a_span_of_its_own_and_none_is_in_anothers() {
+    let bus = strict_bus();
+    let _next = bus.on(|_: &Next| info!("heard"));
+    (0..2).for_each(|_| bus.defer(Next).unwrap());
+    let told = traced(|| keep(&bus.drain()));
+    let [one, two] = emissions(&told)[..] else { panic!("two were delivered") };
+    assert_eq!((one.parent, two.parent), (None, None));
+    let moments = [Moment::New, Moment::Enter, Moment::Event, Moment::Exit, Moment::Close];
+    let lives = [one, two].map(|of| life_of(of.span, &told));
+    assert!(lives.iter().flatten().eq(moments.iter().chain(&moments)), "{told:?}");
+}
+
+#[test]
 fn a_timers_firing_has_a_span_of_its_own_every_time() {
     let clock = Clock::manual();
     let bus = Emitter::builder().clock(clock.clone()).build(hearken::panic);

@@ -9,10 +9,10 @@ use crate::dispatch;
 use crate::errors::raise_if_outermost;
 use crate::handle::Emitter;
 use crate::overflow::DeferError;
-use crate::queue::{Entry, Pushed, lost};
-use crate::raw::backlog::Topic;
+use crate::queue::{Claimed, Entry, Pushed, lost};
+use crate::raw::backlog::{Label, Topic};
 use crate::raw::frame;
-use crate::registry::{Channel, Held, Name};
+use crate::registry::{Channel, Name};
 
 /// An event that waits.
 struct Event<T>(T);
@@ -22,37 +22,10 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Entry<E> for Event<T> {
 
     const KIND: u32 = 0;
 
-    #[inline]
-    fn deliver(
-        self,
-        channel: &Channel<T, E>,
-        held: &mut Held<T, E>,
-        from: From,
-        topic: Topic<'_>,
-        emitter: &Emitter<E>,
-    ) -> bool {
-        deliver(self.0, channel, held, from, topic, emitter);
-        true
-    }
-}
-
-/// Delivers an event that nobody needs afterwards.
-#[inline]
-pub(crate) fn deliver<T: 'static, E: Send + Sync + 'static>(
-    event: T,
-    channel: &Channel<T, E>,
-    held: &mut Held<T, E>,
-    from: From,
-    topic: Topic<'_>,
-    emitter: &Emitter<E>,
-) {
-    dispatch::deliver_late(emitter, channel, held, topic.map(|(text, hash)| Name { text, hash }), &event, from);
-    channel.let_go_if_stale(held);
-    if std::mem::needs_drop::<T>() {
-        match discard(event) {
-            0 => {}
-            panics => emitter.bus().errors.suppress(panics),
-        }
+    fn deliver(entries: Claimed<'_, '_, Self, E>, channel: &Channel<T, E>) {
+        let (emitter, from, topic) = (entries.emitter, entries.from(), entries.topic());
+        let topic = topic.map(|(text, hash)| Name { text, hash });
+        dispatch::deliver_run(emitter, channel, topic, from, entries.map(|Self(event)| event));
     }
 }
 
@@ -71,10 +44,10 @@ pub(crate) fn defer<T: Send + 'static, E: Send + Sync + 'static>(
     let known = channel.map(|channel| &**channel).or_else(|| bus.registry.find());
     let pushed = if let Some(known) = known {
         let shared = || channel.map_or_else(|| bus.registry.channel(), Arc::clone);
-        bus.queue().push(known, shared, from, topic, Event(event), true)
+        bus.queue().push(known, shared, Label { from: &from, topic }, Event(event), true)
     } else {
         let channel = bus.registry.channel();
-        bus.queue().push(&channel, || Arc::clone(&channel), from, topic, Event(event), true)
+        bus.queue().push(&channel, || Arc::clone(&channel), Label { from: &from, topic }, Event(event), true)
     };
     match pushed {
         Pushed::Queued => Ok(()),

@@ -1,21 +1,21 @@
 //! Events that are deferred until a time.
 
 use std::fmt;
+use std::iter;
 use std::panic::{AssertUnwindSafe, Location, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::event::deliver;
 use crate::chain::From;
 use crate::discard::discard;
 use crate::dispatch;
 use crate::errors::raise_if_outermost;
 use crate::failure::{Cause, Failure};
 use crate::handle::{Bus, Emitter};
-use crate::queue::{Alarm, Entry, Waiting, lost};
-use crate::raw::backlog::Topic;
+use crate::queue::{Alarm, Claimed, Entry, Waiting, lost};
+use crate::raw::backlog::{Label, Topic};
 use crate::raw::frame;
-use crate::registry::{Channel, Held, Name};
+use crate::registry::{Channel, Name};
 use crate::sync::{AtomicU32, Ordering};
 
 /// A timer that was set: the guard of [`defer_in`](Emitter::defer_in) and [`defer_every`](Emitter::defer_every). Dropped, it cancels the
@@ -141,6 +141,10 @@ struct Letter<T, E> {
 }
 
 impl<T, E> Letter<T, E> {
+    fn label(&self) -> Label<'_> {
+        Label { from: &self.from, topic: self.topic() }
+    }
+
     fn topic(&self) -> Topic<'_> {
         self.topic.as_ref().map(|(text, hash)| (&**text, *hash))
     }
@@ -158,7 +162,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Alarm<E> for Once<T, E> {
     fn fire(&mut self, waiting: &mut Waiting<'_, E>) {
         if let Some(event) = self.event.take() {
             let fired = Fired { event, shot: Shot { state: Arc::clone(&self.letter.state), is_last: true } };
-            waiting.push(&self.letter.channel, self.letter.from, self.letter.topic(), fired);
+            waiting.push(&self.letter.channel, self.letter.label(), fired);
         }
     }
 
@@ -210,7 +214,7 @@ impl<T: Clone + Send + 'static, E: Send + Sync + 'static> Alarm<E> for Every<T, 
     fn fire(&mut self, waiting: &mut Waiting<'_, E>) {
         if let Some(event) = self.ready.take() {
             let fired = Fired { event, shot: Shot { state: Arc::clone(&self.letter.state), is_last: false } };
-            waiting.push(&self.letter.channel, self.letter.from, self.letter.topic(), fired);
+            waiting.push(&self.letter.channel, self.letter.label(), fired);
         }
     }
 
@@ -274,21 +278,17 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Entry<E> for Fired<T> {
         self.shot.state.is_pending()
     }
 
-    fn deliver(
-        self,
-        channel: &Channel<T, E>,
-        held: &mut Held<T, E>,
-        from: From,
-        topic: Topic<'_>,
-        emitter: &Emitter<E>,
-    ) -> bool {
-        let is_on = self.shot.is_on();
-        if is_on {
-            deliver(self.event, channel, held, from, topic, emitter);
-        } else {
-            emitter.bus().errors.suppress(discard(self.event));
+    fn deliver(mut entries: Claimed<'_, '_, Self, E>, channel: &Channel<T, E>) {
+        let (emitter, from, topic) = (entries.emitter, entries.from(), entries.topic());
+        let topic = topic.map(|(text, hash)| Name { text, hash });
+        while let Some(Self { event, shot }) = entries.next() {
+            if shot.is_on() {
+                dispatch::deliver_run(emitter, channel, topic, from, iter::once(event));
+            } else {
+                entries.was_not_delivered();
+                emitter.bus().errors.suppress(discard(event));
+            }
         }
-        is_on
     }
 }
 

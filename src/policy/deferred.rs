@@ -2,18 +2,16 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::chain::From;
 use crate::context::Scene;
 use crate::discard::discard;
 use crate::dispatch::{self, Alone};
 use crate::flow::Flow;
-use crate::handle::Emitter;
 use crate::id::{Key, ListenerId};
 use crate::listener::{Hear, Listener, Postponed, Release};
 use crate::queue::{self, Pushed};
-use crate::raw::backlog::Topic;
+use crate::raw::backlog::Label;
 use crate::raw::roll::{Entry, Mark};
-use crate::registry::{Channel, Held, ListenerRef};
+use crate::registry::{Channel, ListenerRef};
 use crate::trace::Span;
 
 /// Puts a listener's turn into the queue, with a copy of the event.
@@ -73,25 +71,22 @@ impl<T: Send + 'static, E: Send + Sync + 'static> queue::Entry<E> for Turn<T, E>
 
     const KIND: u32 = 1;
 
-    fn deliver(
-        self,
-        channel: &Channel<T, E>,
-        _held: &mut Held<T, E>,
-        from: From,
-        topic: Topic<'_>,
-        emitter: &Emitter<E>,
-    ) -> bool {
-        let Self { event, listener, key, span } = self;
-        let _clean_up = emitter.bus().clean_up();
-        let is_called = listener.upgrade().is_some_and(|listener| {
-            // As if it was noted now: that it was paused in between doesn't matter, that it is does.
-            let mark = Mark::new(key, listener.gate().word().plain());
-            let entry = Entry { mark, value: listener };
-            let topic = topic.map(|(topic, _)| topic);
-            dispatch::deliver_turn(emitter, channel, &entry, topic, &event, from, Alone::PutOff(span))
-        });
-        emitter.bus().errors.suppress(discard(event));
-        is_called
+    fn deliver(mut entries: queue::Claimed<'_, '_, Self, E>, channel: &Channel<T, E>) {
+        let (emitter, from) = (entries.emitter, entries.from());
+        let topic = entries.topic().map(|(topic, _)| topic);
+        while let Some(Self { event, listener, key, span }) = entries.next() {
+            let _clean_up = emitter.bus().clean_up();
+            let is_called = listener.upgrade().is_some_and(|listener| {
+                // As if it was noted now: that it was paused in between doesn't matter, that it is does.
+                let mark = Mark::new(key, listener.gate().word().plain());
+                let entry = Entry { mark, value: listener };
+                dispatch::deliver_turn(emitter, channel, &entry, topic, &event, from, Alone::PutOff(span))
+            });
+            emitter.bus().errors.suppress(discard(event));
+            if !is_called {
+                entries.was_not_delivered();
+            }
+        }
     }
 }
 
@@ -110,7 +105,7 @@ pub(crate) fn postpone<T: Clone + Send + 'static, E: Send + Sync + 'static>(
     let from = scene.from();
     let topic = scene.topic.map(|topic| (topic, bus.registry.name(topic).hash));
     let channel = bus.registry.channel::<T>();
-    match bus.queue().push(&channel, || Arc::clone(&channel), from, topic, turn, false) {
+    match bus.queue().push(&channel, || Arc::clone(&channel), Label { from: &from, topic }, turn, false) {
         Pushed::Queued => Postponed::Queued,
         Pushed::Displaced(oldest, failure) => {
             bus.errors.suppress(discard(oldest));

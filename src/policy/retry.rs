@@ -14,10 +14,10 @@ use crate::flow::Flow;
 use crate::handle::Emitter;
 use crate::id::{Key, ListenerId};
 use crate::listener::{Hear, Listener, Release};
-use crate::queue::{Alarm, DeadEvent, Entry as Waits, Pushed, Refusal, Waiting};
-use crate::raw::backlog::Topic;
+use crate::queue::{Alarm, Claimed, DeadEvent, Entry as Waits, Pushed, Refusal, Waiting};
+use crate::raw::backlog::Label;
 use crate::raw::roll::{Entry, Mark};
-use crate::registry::{Channel, Held, ListenerRef};
+use crate::registry::{Channel, ListenerRef};
 use crate::retry::Retry;
 use crate::sync::{AtomicU64, Ordering};
 use crate::trace;
@@ -196,30 +196,27 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Waits<E> for Attempt<T, E> {
 
     const KIND: u32 = 3;
 
-    fn deliver(
-        self,
-        channel: &Channel<T, E>,
-        _held: &mut Held<T, E>,
-        from: From,
-        topic: Topic<'_>,
-        emitter: &Emitter<E>,
-    ) -> bool {
-        let _clean_up = emitter.bus().clean_up();
-        let is_called = self.listener.upgrade().is_some_and(|listener| {
-            let mark = Mark::new(self.key, listener.gate().word().plain());
-            let entry = Entry { mark, value: listener };
-            let topic = topic.map(|(topic, _)| topic);
-            dispatch::deliver_turn(emitter, channel, &entry, topic, &self.event, from, Alone::Again(&self.tried))
-        });
-        if is_called {
-            emitter.bus().errors.suppress(discard(self));
-            return true;
+    fn deliver(mut entries: Claimed<'_, '_, Self, E>, channel: &Channel<T, E>) {
+        let (emitter, from, topic) = (entries.emitter, entries.from(), entries.topic());
+        let text = topic.map(|(text, _)| text);
+        while let Some(attempt) = entries.next() {
+            let _clean_up = emitter.bus().clean_up();
+            let is_called = attempt.listener.upgrade().is_some_and(|listener| {
+                let mark = Mark::new(attempt.key, listener.gate().word().plain());
+                let entry = Entry { mark, value: listener };
+                let again = Alone::Again(&attempt.tried);
+                dispatch::deliver_turn(emitter, channel, &entry, text, &attempt.event, from, again)
+            });
+            if is_called {
+                emitter.bus().errors.suppress(discard(attempt));
+                continue;
+            }
+            entries.was_not_delivered();
+            // It will not be called any more, so the failure before was for good.
+            let topic = topic.map(|(text, hash)| (text.into(), hash));
+            let parcel = Parcel { attempt, channel: emitter.bus().registry.channel(), from, topic };
+            dispatch::report(emitter, bury(emitter, parcel));
         }
-        // It will not be called any more, so the failure before was for good.
-        let topic = topic.map(|(text, hash)| (text.into(), hash));
-        let parcel = Parcel { attempt: self, channel: emitter.bus().registry.channel(), from, topic };
-        dispatch::report(emitter, bury(emitter, parcel));
-        false
     }
 }
 
@@ -234,7 +231,8 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Alarm<E> for Later<T, E> {
 
     fn fire(&mut self, waiting: &mut Waiting<'_, E>) {
         if let Some(Parcel { attempt, channel, from, topic }) = self.parcel.take() {
-            waiting.push(&channel, from, topic.as_ref().map(|(text, hash)| (&**text, *hash)), attempt);
+            let topic = topic.as_ref().map(|(text, hash)| (&**text, *hash));
+            waiting.push(&channel, Label { from: &from, topic }, attempt);
         }
     }
 
@@ -279,7 +277,13 @@ impl<T: Send + 'static, E: Send + Sync + 'static> DeadEvent<E> for Parcel<T, E> 
         let Self { attempt, channel, from, topic } = *self;
         let attempt = Attempt { tried: Tried { in_this_round: 0, ..attempt.tried }, ..attempt };
         let name = topic.as_ref().map(|(text, hash)| (&**text, *hash));
-        let pushed = emitter.bus().queue().push(&channel, || Arc::clone(&channel), from, name, attempt, false);
+        let pushed = emitter.bus().queue().push(
+            &channel,
+            || Arc::clone(&channel),
+            Label { from: &from, topic: name },
+            attempt,
+            false,
+        );
         let (refusal, attempt) = match pushed {
             Pushed::Queued => return Ok(()),
             Pushed::Displaced(oldest, failure) => {

@@ -9,7 +9,7 @@ use crate::chain::From;
 use crate::discard::discard;
 use crate::handle::Emitter;
 use crate::raw::backlog::{Backlog, Front, Topic};
-use crate::registry::{Channel, Held};
+use crate::registry::Channel;
 
 /// What waits: an event, a deferred listener's turn, a timer's firing.
 pub(crate) trait Entry<E>: Send + Sized + 'static {
@@ -24,15 +24,60 @@ pub(crate) trait Entry<E>: Send + Sized + 'static {
         true
     }
 
-    /// Delivers it. Whether there was anything to deliver.
-    fn deliver(
-        self,
-        channel: &Channel<Self::Event, E>,
-        held: &mut Held<Self::Event, E>,
-        from: From,
-        topic: Topic<'_>,
-        emitter: &Emitter<E>,
-    ) -> bool;
+    /// Delivers them, all that it is handed.
+    fn deliver(entries: Claimed<'_, '_, Self, E>, channel: &Channel<Self::Event, E>);
+}
+
+/// Waiting entries of one run, as far as they can be claimed. Each is, when it is handed out, and counts as delivered.
+pub(crate) struct Claimed<'a, 'q, V, E> {
+    pub(crate) emitter: &'q Emitter<E>,
+    waiting: &'a mut VecDeque<V>,
+    run: Front<'a>,
+    claims: &'a mut Claims<'q, E>,
+    /// Whether the next one is claimed already.
+    has_claim: bool,
+    /// The claim that ended them, if there was one.
+    end: &'a mut Option<Claim>,
+}
+
+impl<'a, V, E> Claimed<'a, '_, V, E> {
+    pub(crate) fn from(&self) -> From {
+        self.run.from
+    }
+
+    pub(crate) fn topic(&self) -> Topic<'a> {
+        self.run.topic
+    }
+
+    /// What was handed out last was not to be delivered after all.
+    pub(crate) fn was_not_delivered(&mut self) {
+        self.claims.delivered -= 1;
+    }
+}
+
+impl<V, E: Send + Sync + 'static> Iterator for Claimed<'_, '_, V, E> {
+    type Item = V;
+
+    #[inline]
+    fn next(&mut self) -> Option<V> {
+        if !std::mem::take(&mut self.has_claim) {
+            if !self.run.goes_on() {
+                return None;
+            }
+            match self.claims.next() {
+                Claim::Event(at) if at == self.claims.at => {}
+                other => {
+                    *self.end = Some(other);
+                    return None;
+                }
+            }
+        }
+        let entry = self.waiting.pop_front()?;
+        self.run.took();
+        self.claims.at += 1;
+        self.claims.delivered += 1;
+        Some(entry)
+    }
 }
 
 pub(super) const KINDS: u32 = 4;
@@ -41,6 +86,13 @@ pub(super) const KINDS: u32 = 4;
 pub(super) struct Entries<V: Entry<E>, E> {
     pub(super) channel: Arc<Channel<V::Event, E>>,
     pub(super) waiting: VecDeque<V>,
+}
+
+impl<V: Entry<E>, E: Send + Sync + 'static> Entries<V, E> {
+    #[cold]
+    pub(super) fn begin(channel: Arc<Channel<V::Event, E>>) -> Box<dyn Lane<E>> {
+        Box::new(Self { channel, waiting: VecDeque::new() })
+    }
 }
 
 /// The same, of whatever kind and type.
@@ -88,22 +140,12 @@ impl<V: Entry<E>, E: Send + Sync + 'static> Lane<E> for Entries<V, E> {
         }
     }
 
-    fn deliver(&mut self, mut run: Front<'_>, claims: &mut Claims<'_, E>) -> Option<Claim> {
-        let mut held = Held::nothing();
-        while let Some(entry) = self.waiting.pop_front() {
-            let is_more = run.took();
-            claims.at += 1;
-            claims.delivered +=
-                usize::from(entry.deliver(&self.channel, &mut held, run.from, run.topic, claims.emitter));
-            if !is_more {
-                return None;
-            }
-            match claims.next() {
-                Claim::Event(at) if at == claims.at => {}
-                other => return Some(other),
-            }
-        }
-        None
+    fn deliver(&mut self, run: Front<'_>, claims: &mut Claims<'_, E>) -> Option<Claim> {
+        let mut end = None;
+        let Self { channel, waiting } = self;
+        let emitter = claims.emitter;
+        V::deliver(Claimed { emitter, waiting, run, claims, has_claim: true, end: &mut end }, channel);
+        end
     }
 }
 
@@ -120,7 +162,8 @@ pub(crate) fn drop_all<E>(backlog: &mut Backlog<dyn Lane<E>>, mut missed: impl F
                 missed((lane.event(), run.from));
             }
             panics += lane.discard();
-            if !run.took() {
+            run.took();
+            if !run.goes_on() {
                 break;
             }
         }

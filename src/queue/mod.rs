@@ -11,7 +11,7 @@ mod loops;
 mod timers;
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Waker;
@@ -24,14 +24,14 @@ use crate::errors::{ErrorChannel, trace_if_outermost};
 use crate::failure::{Cause, Failure};
 use crate::handle::Emitter;
 use crate::overflow::Overflow;
-use crate::raw::backlog::{Backlog, Topic};
+use crate::raw::backlog::{Backlog, Label, Topic};
 use crate::raw::frame;
 use crate::registry::Channel;
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 pub(crate) use self::claims::{Claim, Claims, Limit};
 pub(crate) use self::dead::{DeadEvent, Refusal};
-pub(crate) use self::lane::{Entry, Lane, drop_all};
+pub(crate) use self::lane::{Claimed, Entry, Lane, drop_all};
 #[cfg(feature = "async")]
 pub(crate) use self::loops::Next;
 pub(crate) use self::timers::{Alarm, Waiting};
@@ -104,7 +104,7 @@ struct State<E> {
     wakers: Vec<Waker>,
     /// How many producers wait for room.
     blocked: usize,
-    /// How many more events fit for sure.
+    /// How many more events fit for sure. None, once it is closed.
     room: usize,
     capacity: usize,
     overflow: Overflow,
@@ -186,13 +186,10 @@ impl<E: Send + Sync + 'static> State<E> {
         &mut self,
         number: u32,
         channel: impl FnOnce() -> Arc<Channel<V::Event, E>>,
-        from: From,
-        topic: Topic<'_>,
+        label: Label<'_>,
         entry: V,
     ) {
-        let make =
-            || -> Box<dyn Lane<E>> { Box::new(Entries::<V, E> { channel: channel(), waiting: VecDeque::new() }) };
-        let lane = self.incoming.push(number * KINDS + V::KIND, from, topic, make);
+        let lane = self.incoming.push(number * KINDS + V::KIND, label, || Entries::<V, E>::begin(channel()));
         match lane.as_any().downcast_mut::<Entries<V, E>>() {
             Some(entries) => entries.waiting.push_back(entry),
             None => unreachable!("a lane is of the type that its number stands for"),
@@ -230,39 +227,70 @@ impl<E: Send + Sync + 'static> Queue<E> {
         &self,
         channel: &Channel<V::Event, E>,
         shared: impl FnOnce() -> Arc<Channel<V::Event, E>>,
-        from: From,
-        topic: Topic<'_>,
+        label: Label<'_>,
         entry: V,
         may_wait: bool,
     ) -> Pushed<V, E> {
         let mut state = self.state.lock();
+        if state.room == 0 {
+            return self.push_without_room(state, channel.home, shared, label, entry, may_wait);
+        }
+        state.room -= 1;
+        self.add(state, channel.home, shared, label, entry);
+        Pushed::Queued
+    }
+
+    #[cold]
+    fn push_without_room<V: Entry<E>>(
+        &self,
+        mut state: MutexGuard<'_, State<E>>,
+        number: u32,
+        channel: impl FnOnce() -> Arc<Channel<V::Event, E>>,
+        label: Label<'_>,
+        entry: V,
+        may_wait: bool,
+    ) -> Pushed<V, E> {
         if state.is_closed {
             return Pushed::Closed(entry);
         }
         let mut displaced = None;
-        if state.room == 0 {
-            match self.find_room(&mut state, may_wait) {
-                Room::Some => {}
-                Room::Displaced(oldest) => displaced = oldest,
-                Room::None if state.is_closed => return Pushed::Closed(entry),
-                Room::None if state.overflow == Overflow::DropNewest => return Pushed::Surplus(entry),
-                Room::None => return Pushed::Full(entry),
-            }
+        match self.find_room(&mut state, may_wait) {
+            Room::Some => {}
+            Room::Displaced(oldest) => displaced = oldest,
+            Room::None if state.is_closed => return Pushed::Closed(entry),
+            Room::None if state.overflow == Overflow::DropNewest => return Pushed::Surplus(entry),
+            Room::None => return Pushed::Full(entry),
         }
         state.room = state.room.saturating_sub(1);
-        let is_first = state.incoming.len() == 0;
-        state.push(channel.home, shared, from, topic, entry);
-        if is_first {
-            self.has_come.store(true, Ordering::Relaxed);
-            // Behind the first one, who sleeps was woken already.
-            if state.is_watched() && state.drainer.is_none() {
-                self.work.notify_one();
-                wake(state);
-            }
-        }
+        self.add(state, number, channel, label, entry);
         match displaced {
             None => Pushed::Queued,
             Some((oldest, failure)) => Pushed::Displaced(oldest, failure),
+        }
+    }
+
+    #[inline]
+    fn add<V: Entry<E>>(
+        &self,
+        mut state: MutexGuard<'_, State<E>>,
+        number: u32,
+        channel: impl FnOnce() -> Arc<Channel<V::Event, E>>,
+        label: Label<'_>,
+        entry: V,
+    ) {
+        state.push(number, channel, label, entry);
+        // Behind the first one, who sleeps was woken already.
+        if state.incoming.len() == 1 {
+            self.tell_of_first(state);
+        }
+    }
+
+    #[cold]
+    fn tell_of_first(&self, state: MutexGuard<'_, State<E>>) {
+        self.has_come.store(true, Ordering::Relaxed);
+        if state.is_watched() && state.drainer.is_none() {
+            self.work.notify_one();
+            wake(state);
         }
     }
 
@@ -327,6 +355,7 @@ impl<E: Send + Sync + 'static> Queue<E> {
     pub(crate) fn close(&self) -> Vec<Box<dyn Alarm<E>>> {
         let mut state = self.state.lock();
         state.is_closed = true;
+        state.room = 0;
         self.room.notify_all();
         let timers = std::mem::take(&mut state.timers).into_values().collect();
         self.wake_all(state);

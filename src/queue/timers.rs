@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Entry, Queue, State};
 use crate::chain::From;
 use crate::handle::Emitter;
-use crate::raw::backlog::Topic;
+use crate::raw::backlog::Label;
 use crate::registry::Channel;
 use crate::sync::MutexGuard;
 
@@ -29,14 +29,8 @@ pub(crate) trait Alarm<E>: Send {
 pub(crate) struct Waiting<'a, E>(&'a mut State<E>);
 
 impl<E: Send + Sync + 'static> Waiting<'_, E> {
-    pub(crate) fn push<V: Entry<E>>(
-        &mut self,
-        channel: &Arc<Channel<V::Event, E>>,
-        from: From,
-        topic: Topic<'_>,
-        entry: V,
-    ) {
-        self.0.push(channel.home, || Arc::clone(channel), from, topic, entry);
+    pub(crate) fn push<V: Entry<E>>(&mut self, channel: &Arc<Channel<V::Event, E>>, label: Label<'_>, entry: V) {
+        self.0.push(channel.home, || Arc::clone(channel), label, entry);
         self.0.room = self.0.room.saturating_sub(1);
     }
 }

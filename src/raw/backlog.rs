@@ -35,6 +35,13 @@ struct Span {
 /// A topic, and its hash.
 pub(crate) type Topic<'a> = Option<(&'a str, u64)>;
 
+/// What an event that is to wait has in common with others.
+#[derive(Clone, Copy)]
+pub(crate) struct Label<'a> {
+    pub(crate) from: &'a From,
+    pub(crate) topic: Topic<'a>,
+}
+
 impl<L: ?Sized> Backlog<L> {
     pub(crate) const fn new() -> Self {
         Self { runs: VecDeque::new(), lanes: Vec::new(), text: String::new(), gone: 0, len: 0 }
@@ -46,33 +53,40 @@ impl<L: ?Sized> Backlog<L> {
 
     /// Notes one more event, and hands out its lane for it to be put there.
     #[inline]
-    pub(crate) fn push(&mut self, lane: u32, from: From, topic: Topic<'_>, make: impl FnOnce() -> Box<L>) -> &mut L {
+    pub(crate) fn push(&mut self, lane: u32, label: Label<'_>, make: impl FnOnce() -> Box<L>) -> &mut L {
         self.len += 1;
         match self.runs.back_mut() {
             Some(run)
                 if run.lane == lane
-                    && run.from.is(from)
-                    && is_same(&self.text, self.gone, run.topic, topic)
+                    && run.from.is(label.from)
+                    && is_same(&self.text, self.gone, run.topic, label.topic)
                     && run.len < u32::MAX =>
             {
                 run.len += 1;
             }
-            _ => self.begin_run(lane, from, topic),
+            _ => self.begin_run(lane, label),
         }
         let lane = lane as usize;
         if lane >= self.lanes.len() {
-            self.lanes.resize_with(lane + 1, || None);
+            self.add_lanes(lane + 1);
         }
         self.lanes[lane].get_or_insert_with(make)
     }
 
-    fn begin_run(&mut self, lane: u32, from: From, topic: Topic<'_>) {
-        let topic = topic.map(|(topic, hash)| {
+    #[cold]
+    fn add_lanes(&mut self, len: usize) {
+        self.lanes.resize_with(len, || None);
+    }
+
+    // Apart, so that an event that continues a run needs few registers.
+    #[inline(never)]
+    fn begin_run(&mut self, lane: u32, label: Label<'_>) {
+        let topic = label.topic.map(|(topic, hash)| {
             let start = self.gone + self.text.len();
             self.text.push_str(topic);
             Span { start, len: topic.len(), hash }
         });
-        self.runs.push_back(Run { lane, len: 1, from, topic });
+        self.runs.push_back(Run { lane, len: 1, from: *label.from, topic });
     }
 
     /// The lane of the events that go next, and their run.
@@ -145,11 +159,16 @@ pub(crate) struct Front<'a> {
 }
 
 impl Front<'_> {
-    /// Counts one event that was taken out of the lane. Whether the next one is of this run too.
+    /// Counts one event that was taken out of the lane.
     #[inline]
-    pub(crate) fn took(&mut self) -> bool {
+    pub(crate) fn took(&mut self) {
         *self.left -= 1;
         *self.all -= 1;
+    }
+
+    /// Whether the next event is of this run too.
+    #[inline]
+    pub(crate) fn goes_on(&self) -> bool {
         *self.left > 0
     }
 }
@@ -191,7 +210,7 @@ mod tests {
             for (number, (lane, topic, chain, what)) in (0_u32..).zip(steps) {
                 match what {
                     0..7 => {
-                        incoming.push(lane, from(chain), TOPICS[topic], Box::default).push_back(number);
+                        incoming.push(lane, Label { from: &from(chain), topic: TOPICS[topic] }, Box::default).push_back(number);
                         model[1].push_back((number, TOPICS[topic].map(|(text, _)| text.to_owned())));
                     }
                     7..11 => prop_assert_eq!(pop(&mut outgoing), model[0].pop_front()),
@@ -225,7 +244,7 @@ mod tests {
             (1, there, 1, 4),
             (1, there, 2, 5),
         ] {
-            backlog.push(lane, from, TOPICS[topic], Box::default);
+            backlog.push(lane, Label { from: &from, topic: TOPICS[topic] }, Box::default);
             assert_eq!(backlog.runs.len(), runs);
         }
     }
@@ -234,8 +253,8 @@ mod tests {
     fn texts_of_what_was_delivered_do_not_pile_up() {
         let (mut incoming, mut outgoing) = (Backlog::<Lane>::new(), Backlog::<Lane>::new());
         for number in 0..1_000 {
-            incoming.push(0, from(true), TOPICS[1], Box::default).push_back(number);
-            incoming.push(0, from(true), TOPICS[2], Box::default).push_back(number);
+            incoming.push(0, Label { from: &from(true), topic: TOPICS[1] }, Box::default).push_back(number);
+            incoming.push(0, Label { from: &from(true), topic: TOPICS[2] }, Box::default).push_back(number);
             outgoing.append(&mut incoming, Lane::append);
             if number > 0 {
                 pop(&mut outgoing);

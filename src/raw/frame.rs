@@ -83,6 +83,28 @@ pub(crate) struct Guard {
     _here: PhantomData<*const ()>,
 }
 
+impl Guard {
+    /// Puts the thread back for so long. What is done may not panic.
+    #[inline]
+    pub(crate) fn outside<R>(&self, act: impl FnOnce() -> R) -> R {
+        let inner = frame();
+        set_frame(self.outer);
+        let done = act();
+        set_frame(Frame { state: inner.state | frame().state & RAISE, ..inner });
+        done
+    }
+
+    /// Ends the emission that it was made for, and begins one that is a part of this chain in its stead.
+    #[inline]
+    pub(crate) fn begin_next(&self, chain: Chain) -> Place {
+        let last = frame();
+        let id = chain.id.unwrap_or_else(EmissionId::next);
+        let origin = chain.origin.unwrap_or(id);
+        set_frame(Frame { id: Some(id), origin: Some(origin), ..last });
+        Place { id, cause: chain.cause, origin, depth: self.outer.depth() + 1 }
+    }
+}
+
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
