@@ -3,6 +3,7 @@
 use std::any::{Any, type_name};
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::From;
@@ -13,6 +14,7 @@ use crate::handle::Emitter;
 use crate::id::{EmissionId, ListenerId};
 use crate::info::Place;
 use crate::raw::frame;
+use crate::raw::roll::Called;
 #[cfg(feature = "async")]
 use crate::sync::Mutex;
 use crate::trace::{self, Entered};
@@ -52,6 +54,12 @@ impl<'a, E> Scene<'a, E> {
     #[inline]
     pub(crate) fn end_span(&mut self) {
         self.span = Entered::NOTHING;
+    }
+
+    /// Its topic, to be kept. Apart, so that where there is none nothing of it goes through memory.
+    #[inline(never)]
+    pub(crate) fn shared_topic(&self) -> Option<Arc<str>> {
+        self.topic.map(Into::into)
     }
 
     /// What is still to come of this emission comes from here.
@@ -119,13 +127,13 @@ pub(crate) enum Timing<'a> {
 /// None beside the emission's own: everything in it was made for the emission, once.
 pub struct Context<'a, E = BoxError> {
     scene: &'a Scene<'a, E>,
-    listener: ListenerId,
+    called: Called<'a>,
 }
 
 impl<'a, E> Context<'a, E> {
     #[inline]
-    pub(crate) fn new(scene: &'a Scene<'a, E>, listener: ListenerId) -> Self {
-        Self { scene, listener }
+    pub(crate) fn new(scene: &'a Scene<'a, E>, called: Called<'a>) -> Self {
+        Self { scene, called }
     }
 
     /// The topic that the event was emitted on, if it was emitted on one.
@@ -160,7 +168,7 @@ impl<'a, E> Context<'a, E> {
 
     /// The listener that is called.
     pub fn listener(&self) -> ListenerId {
-        self.listener
+        self.called.id()
     }
 
     /// The bus. A listener that uses this one, not a clone it captured, doesn't keep its bus alive.
@@ -183,7 +191,7 @@ impl<E> fmt::Debug for Context<'_, E> {
             .field("origin", &self.origin())
             .field("depth", &self.depth())
             .field("emitted_at", &format_args!("{}", Place(self.emitted_at())))
-            .field("listener", &self.listener)
+            .field("listener", &self.listener())
             .finish_non_exhaustive()
     }
 }

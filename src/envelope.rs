@@ -40,8 +40,13 @@ pub struct Envelope<T> {
 
 impl<T> Envelope<T> {
     pub(crate) fn new<E>(event: T, scene: &Scene<'_, E>) -> Self {
-        let Scene { topic, emitted_at, place, .. } = scene;
-        let topic = topic.map(Into::into);
+        Self::on(scene.shared_topic(), event, scene)
+    }
+
+    /// The same with the scene's topic at hand.
+    #[inline]
+    pub(crate) fn on<E>(topic: Option<Arc<str>>, event: T, scene: &Scene<'_, E>) -> Self {
+        let Scene { emitted_at, place, .. } = scene;
         Self { event, topic, id: place.id, cause: place.cause, origin: place.origin, emitted_at }
     }
 

@@ -7,11 +7,14 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::{AnyEvent, Context, Scene, Timing};
+#[cfg(feature = "async")]
+use crate::context::Timing;
+use crate::context::{AnyEvent, Context, Scene};
 use crate::deferred::event::defer;
 use crate::deferred::timer::{self, Timer};
 use crate::dispatch;
 use crate::emission::Emission;
+#[cfg(feature = "async")]
 use crate::envelope::Envelope;
 use crate::failure::BoxError;
 use crate::flow::{Flow, IntoFlow};
@@ -37,7 +40,7 @@ use crate::policy::times::Times;
 use crate::policy::watched::Watched;
 use crate::policy::weak::Owned;
 use crate::port::Port;
-use crate::raw::roll::List;
+use crate::raw::roll::{Called, List};
 use crate::record::emitted::Emitted;
 use crate::record::recorder::{Listens, Recorder, keep};
 use crate::registry::{ANY, ListenerRef, Name};
@@ -280,7 +283,9 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         self,
         listener: impl Fn(&T, &Context<'_, E>) -> R + Send + Sync + 'static,
     ) -> Subscription {
-        self.add(Closure::new(move |event: &T, scene, id| listener(event, &Context::new(scene, id)).into_flow()))
+        self.add(Closure::new(move |event: &T, scene, called| {
+            listener(event, &Context::new(scene, called)).into_flow()
+        }))
     }
 
     /// Hears one event: [`Emitter::once`] with these options.
@@ -312,11 +317,11 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
             );
         }
         let listener = Mutex::new(Some(listener));
-        self.add(Closure::new(move |event: &T, scene, id| {
+        self.add(Closure::new(move |event: &T, scene, called| {
             // On a line of its own, so that the lock is open again before the call.
             let listener = listener.lock().take();
             match listener {
-                Some(listener) => listener(event, &Context::new(scene, id)).into_flow(),
+                Some(listener) => listener(event, &Context::new(scene, called)).into_flow(),
                 None => Flow::Gone,
             }
         }))
@@ -420,10 +425,10 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     {
         let place = Location::caller();
         let (about, tally, is_retried) = (self.about(place), self.tally(place), self.retry.is_some());
-        self.add(Closure::new(move |event: &T, scene: &Scene<'_, E>, id| {
-            let after_failure = is_retried.then(|| ask_listener(scene, id, event.clone()));
+        self.add(Closure::new(move |event: &T, scene: &Scene<'_, E>, called| {
+            let after_failure = is_retried.then(|| ask_listener(scene, called.id(), event.clone()));
             let future = listener(Envelope::new(event.clone(), scene));
-            start::<T, _, _>(scene, || about(id), tally.clone(), after_failure, future)
+            start::<T, _, _>(scene, || about(called.id()), tally.clone(), after_failure, future)
         }))
     }
 
@@ -446,14 +451,13 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
         let place = Location::caller();
         let about = self.about(place);
         Reader::new(self.emitter, self.capacity, self.overflow, |sender| {
-            let keep = move |event: &T, scene: &Scene<'_, E>, id: ListenerId| {
-                let envelope = Envelope::new(event.clone(), scene);
-                let waits = sender.send(envelope, matches!(scene.timing, Timing::Awaited(_)), || about(id));
+            let keep = move |event: &T, scene: &Scene<'_, E>, called: Called<'_>| {
+                let waits = sender.send(event.clone(), scene, called, &about);
                 #[cfg(not(feature = "async"))]
-                debug_assert!(waits.is_none(), "nobody awaits");
+                debug_assert!(!waits, "nobody awaits");
                 #[cfg(feature = "async")]
-                if let (Timing::Awaited(started), Some(number)) = (scene.timing, waits) {
-                    started.lock().push(Box::pin(Room::new(sender.mailbox(), number)));
+                if let (Timing::Awaited(started), true) = (scene.timing, waits) {
+                    started.lock().push(Box::pin(Room::new(sender.mailbox(), scene.place.id)));
                 }
                 Flow::Continue
             };
@@ -577,8 +581,8 @@ pub(crate) fn add_broad<E: Send + Sync + 'static, R: IntoFlow<E>>(
     patterns: Vec<Pattern>,
     listener: impl Fn(&AnyEvent<'_, E>) -> R + Send + Sync + 'static,
 ) -> Subscription {
-    let call = move |event: &dyn Any, scene: &Scene<'_, E>, id| -> Flow<E> {
-        listener(&AnyEvent::new(event, Context::new(scene, id))).into_flow()
+    let call = move |event: &dyn Any, scene: &Scene<'_, E>, called: Called<'_>| -> Flow<E> {
+        listener(&AnyEvent::new(event, Context::new(scene, called))).into_flow()
     };
     let registered_at = Location::caller();
     let tally = emitter.bus().tally(Who { name: None, registered_at });
@@ -594,7 +598,7 @@ pub(crate) fn add_broad<E: Send + Sync + 'static, R: IntoFlow<E>>(
 pub(crate) fn record_any<E: Send + Sync + 'static>(emitter: &Emitter<E>, patterns: Vec<Pattern>) -> Recorder<Emitted> {
     let about = About::new(emitter.weak_bus(), None, patterns, None, None, Location::caller());
     Recorder::new(emitter, "any event", |seen| {
-        let call = move |event: &dyn Any, scene: &Scene<'_, E>, _| {
+        let call = move |event: &dyn Any, scene: &Scene<'_, E>, _: Called<'_>| {
             Emitted::keep(&seen, event, scene);
             Flow::Continue
         };

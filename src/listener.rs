@@ -11,7 +11,7 @@ use crate::handle::Bus;
 use crate::id::{Key, ListenerId};
 use crate::info::{ListenerInfo, Who};
 use crate::raw::gate::Gate;
-use crate::raw::roll::{Entry, Mark};
+use crate::raw::roll::{Called, Entry, Mark};
 use crate::registry::ListenerRef;
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering};
 use crate::topic::Pattern;
@@ -59,7 +59,7 @@ pub(crate) enum Reply {
 ///
 /// A policy wraps another `Hear`.
 pub(crate) trait Hear<T: ?Sized, E>: Release {
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E>;
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E>;
 
     /// The one it wraps, which answers the questions that it leaves to it.
     fn inner(&self) -> Option<&dyn Hear<T, E>> {
@@ -232,7 +232,7 @@ impl<T: ?Sized, E: Send + Sync, H: Hear<T, E>> Listener<T, E> for Slot<E, H> {
 
     #[inline]
     fn call_admitted(&self, mark: &Mark, event: &T, scene: &Scene<'_, E>) -> Flow<E> {
-        self.hear.hear(event, scene, self.id(mark.key()))
+        self.hear.hear(event, scene, Called::new(self.home, mark))
     }
 
     fn admits(&self, event: &T) -> Admit {
@@ -307,7 +307,7 @@ pub(crate) struct Closure<F> {
 impl<F> Closure<F> {
     pub(crate) fn new<T: ?Sized, E>(call: F) -> Self
     where
-        F: Fn(&T, &Scene<'_, E>, ListenerId) -> Flow<E>,
+        F: Fn(&T, &Scene<'_, E>, Called<'_>) -> Flow<E>,
     {
         Self { call: Some(call) }
     }
@@ -321,12 +321,12 @@ impl<F: Send + Sync> Release for Closure<F> {
 
 impl<T: ?Sized, E, F> Hear<T, E> for Closure<F>
 where
-    F: Fn(&T, &Scene<'_, E>, ListenerId) -> Flow<E> + Send + Sync,
+    F: Fn(&T, &Scene<'_, E>, Called<'_>) -> Flow<E> + Send + Sync,
 {
     #[inline]
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E> {
         match &self.call {
-            Some(call) => call(event, scene, id),
+            Some(call) => call(event, scene, called),
             None => Flow::Gone,
         }
     }
@@ -347,8 +347,8 @@ impl<H: ?Sized + Release> Release for Box<H> {
 }
 
 impl<T: ?Sized, E> Hear<T, E> for Box<dyn Hear<T, E>> {
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
-        (**self).hear(event, scene, id)
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E> {
+        (**self).hear(event, scene, called)
     }
 
     fn inner(&self) -> Option<&dyn Hear<T, E>> {

@@ -1,6 +1,7 @@
 //! What an inbox and a stream keep until somebody takes it.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::sync::Arc;
 use std::task::Waker;
 #[cfg(feature = "async")]
@@ -8,40 +9,65 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::chain::From;
+use crate::context::{Scene, Timing};
 use crate::discard::discard;
 use crate::dispatch;
 use crate::envelope::Envelope;
 use crate::errors::{ErrorChannel, raise_if_outermost, trace_if_outermost};
 use crate::failure::{Cause, Failure};
 use crate::handle::{Emitter, WeakEmitter};
+#[cfg(feature = "async")]
+use crate::id::EmissionId;
+use crate::id::ListenerId;
 use crate::info::ListenerInfo;
 use crate::overflow::Overflow;
+use crate::raw::roll::Called;
 use crate::subscription::Subscription;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Events that wait for a reader, up to a number.
 pub(crate) struct Mailbox<T> {
-    state: Mutex<State<T>>,
+    state: OnLines<Mutex<State<T>>>,
     /// Readers that block wait here.
     changed: Condvar,
     capacity: usize,
     overflow: Overflow,
 }
 
+/// Begins a cache line, and shares its last with nothing.
+#[repr(align(64))]
+struct OnLines<V>(V);
+
+/// First what every event needs: with the lock it is one cache line, which a sender and a reader hand to and fro.
+#[repr(C)]
 struct State<T> {
-    /// Numbered in the order they came. More than the capacity only while senders wait.
-    events: VecDeque<(u64, Envelope<T>)>,
-    sent: u64,
+    /// In the order they came. More than the capacity only while senders wait.
+    events: VecDeque<Envelope<T>>,
+    /// Who awaits an event.
+    reader: Option<Waker>,
+    blocked: u32,
+    /// Whether there is more to taking an event: a gap to report, or senders to wake.
+    takes_more: bool,
+    /// The listener is gone, or the reader is.
+    is_over: bool,
     missed: u64,
     /// What was dropped since an event was taken last.
     gap: Option<Gap>,
-    /// The listener is gone, or the reader is.
-    is_over: bool,
-    blocked: usize,
-    /// Who awaits an event.
-    reader: Option<Waker>,
     /// Who await that there is room for theirs.
     senders: Vec<Waker>,
+}
+
+impl<T> State<T> {
+    /// The envelope is made where it is kept: to be moved there, it would cost more than to be made.
+    #[inline]
+    fn keep(&mut self, make: impl FnOnce() -> Envelope<T>) {
+        self.events.extend(iter::once_with(make));
+    }
+
+    #[inline]
+    fn is_awaited(&self) -> bool {
+        self.reader.is_some() || self.blocked > 0
+    }
 }
 
 /// Events in a row that were dropped.
@@ -85,39 +111,54 @@ pub(crate) struct Sender<T, E> {
 }
 
 impl<T, E> Sender<T, E> {
-    /// Keeps this event. `listener` says who it is that keeps it; `may_wait`: who sent it can wait. Its number, if it has to wait for room.
+    /// Keeps this event of an emission. `listener` says who it is that keeps it. Whether it has to wait for room.
+    #[inline]
     pub(crate) fn send(
         &self,
+        event: T,
+        scene: &Scene<'_, E>,
+        called: Called<'_>,
+        listener: &impl Fn(ListenerId) -> ListenerInfo,
+    ) -> bool {
+        let topic = scene.shared_topic();
+        let mut state = self.mailbox.state.0.lock();
+        if state.events.len() >= self.mailbox.capacity {
+            return self.send_to_full(state, Envelope::on(topic, event, scene), scene.timing, called, listener);
+        }
+        state.keep(|| Envelope::on(topic, event, scene));
+        if state.is_awaited() {
+            self.mailbox.tell(state);
+        }
+        false
+    }
+
+    #[cold]
+    fn send_to_full(
+        &self,
+        mut state: MutexGuard<'_, State<T>>,
         envelope: Envelope<T>,
-        may_wait: bool,
-        listener: impl FnOnce() -> ListenerInfo,
-    ) -> Option<u64> {
-        let Mailbox { state, changed, capacity, overflow } = &*self.mailbox;
-        let mut state = state.lock();
-        let (from, number) = (envelope.from(), state.sent);
-        let (mut dropped, mut waits) = (None, None);
-        if state.events.len() >= *capacity && *overflow == Overflow::Block && may_wait {
-            waits = Some(number);
-        } else if state.events.len() >= *capacity {
+        timing: Timing<'_>,
+        called: Called<'_>,
+        listener: &impl Fn(ListenerId) -> ListenerInfo,
+    ) -> bool {
+        let overflow = self.mailbox.overflow;
+        let waits = overflow == Overflow::Block && matches!(timing, Timing::Awaited(_));
+        let mut dropped = None;
+        if !waits {
+            let from = envelope.from();
             state.missed += 1;
-            state.gap.get_or_insert_with(|| Gap { missed: 0, listener: listener(), from }).missed += 1;
-            if *overflow != Overflow::DropOldest {
+            state.gap.get_or_insert_with(|| Gap { missed: 0, listener: listener(called.id()), from }).missed += 1;
+            state.takes_more = true;
+            if overflow != Overflow::DropOldest {
                 drop(state);
                 drop(envelope);
-                return None;
+                return false;
             }
             dropped = state.events.pop_front();
         }
-        state.sent += 1;
-        state.events.push_back((number, envelope));
-        if state.blocked > 0 {
-            changed.notify_one();
-        }
-        let reader = state.reader.take();
-        // The event's destructor and the waker are the user's.
-        drop(state);
+        state.keep(|| envelope);
+        self.mailbox.tell(state);
         drop(dropped);
-        reader.into_iter().for_each(Waker::wake);
         waits
     }
 
@@ -139,21 +180,21 @@ impl<T, E> Drop for Sender<T, E> {
 
 impl<T> Mailbox<T> {
     pub(crate) fn len(&self) -> usize {
-        self.state.lock().events.len()
+        self.state.0.lock().events.len()
     }
 
     pub(crate) fn missed(&self) -> u64 {
-        self.state.lock().missed
+        self.state.0.lock().missed
     }
 
     /// Nobody takes what is kept.
-    fn take_all(&self) -> VecDeque<(u64, Envelope<T>)> {
-        std::mem::take(&mut self.state.lock().events)
+    fn take_all(&self) -> VecDeque<Envelope<T>> {
+        std::mem::take(&mut self.state.0.lock().events)
     }
 
     /// Nothing comes any more, or nobody takes it any more. The gap that is open.
     fn end(&self) -> Option<Gap> {
-        let mut state = self.state.lock();
+        let mut state = self.state.0.lock();
         state.is_over = true;
         self.changed.notify_all();
         let (gap, reader, senders) = (state.gap.take(), state.reader.take(), std::mem::take(&mut state.senders));
@@ -162,8 +203,27 @@ impl<T> Mailbox<T> {
         gap
     }
 
+    /// Says that there is an event, with the lock open: a waker is the user's.
+    #[cold]
+    fn tell(&self, mut state: MutexGuard<'_, State<T>>) {
+        if state.blocked > 0 {
+            self.changed.notify_one();
+        }
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// The next event, if there is nothing but to take it.
+    #[inline]
+    fn take_at_once(&self) -> Option<Envelope<T>> {
+        let mut state = self.state.0.lock();
+        if state.takes_more { None } else { state.events.pop_front() }
+    }
+
+    #[cold]
     fn take(&self, wait: &Wait) -> Result<Taken<T>, Missing> {
-        let mut state = self.state.lock();
+        let mut state = self.state.0.lock();
         loop {
             // A gap first: should reporting it panic, no event is in anybody's hands.
             if !state.events.is_empty()
@@ -171,7 +231,8 @@ impl<T> Mailbox<T> {
             {
                 return Ok(Taken::Gap(gap));
             }
-            if let Some((_, event)) = state.events.pop_front() {
+            if let Some(event) = state.events.pop_front() {
+                state.takes_more = false;
                 let senders = std::mem::take(&mut state.senders);
                 drop(state);
                 senders.into_iter().for_each(Waker::wake);
@@ -212,7 +273,7 @@ impl<T> Mailbox<T> {
             }
             // Only now, and with the lock open: cloning a waker is the user's, and costs more than an event.
             let waker = cx.waker().clone();
-            let mut state = self.state.lock();
+            let mut state = self.state.0.lock();
             if state.events.is_empty() && !state.is_over {
                 let before = state.reader.replace(waker);
                 drop(state);
@@ -222,28 +283,32 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// Whether there is room for the event of this emission, or it has no need of any.
     #[cfg(feature = "async")]
-    /// Whether there is room for the event of this number, or it has no need of any.
-    pub(crate) fn poll_room(&self, number: u64, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_room(&self, id: EmissionId, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let mut state = self.state.lock();
-        let place = state.events.partition_point(|(other, _)| *other < number);
-        if state.is_over || place < self.capacity {
+        let mut state = self.state.0.lock();
+        if state.is_over || self.waiting(&state, id).is_none() {
             return Poll::Ready(());
         }
         state.senders.push(waker);
+        state.takes_more = true;
         Poll::Pending
     }
 
+    /// Takes the event of this emission back, if it still waits for room.
     #[cfg(feature = "async")]
-    /// Takes the event of this number back, if it still waits for room.
-    pub(crate) fn take_back(&self, number: u64) {
-        let mut state = self.state.lock();
-        let place = state.events.partition_point(|(other, _)| *other < number);
-        let is_there = state.events.get(place).is_some_and(|(other, _)| *other == number);
-        let taken = if place >= self.capacity && is_there { state.events.remove(place) } else { None };
+    pub(crate) fn take_back(&self, id: EmissionId) {
+        let mut state = self.state.0.lock();
+        let taken = self.waiting(&state, id).and_then(|place| state.events.remove(place));
         drop(state);
         drop(taken);
+    }
+
+    /// The place of the event of this emission, if it waits for room.
+    #[cfg(feature = "async")]
+    fn waiting(&self, state: &State<T>, id: EmissionId) -> Option<usize> {
+        (self.capacity..state.events.len()).find(|&place| state.events[place].id == id)
     }
 }
 
@@ -289,15 +354,16 @@ impl<T> Reader<T> {
     ) -> Self {
         let state = State {
             events: VecDeque::new(),
-            sent: 0,
+            reader: None,
+            blocked: 0,
+            takes_more: false,
+            is_over: false,
             missed: 0,
             gap: None,
-            is_over: false,
-            blocked: 0,
-            reader: None,
             senders: Vec::new(),
         };
-        let mailbox = Arc::new(Mailbox { state: Mutex::new(state), changed: Condvar::default(), capacity, overflow });
+        let state = OnLines(Mutex::new(state));
+        let mailbox = Arc::new(Mailbox { state, changed: Condvar::default(), capacity, overflow });
         let sender = Sender { mailbox: Arc::clone(&mailbox), errors: Arc::clone(&emitter.bus().errors) };
         let reports = Reporter { emitter: emitter.downgrade(), errors: Arc::clone(&emitter.bus().errors) };
         Self { mailbox, reports: Box::new(reports), subscription: Some(subscribe(sender)) }
@@ -309,6 +375,9 @@ impl<T> Reader<T> {
 
     #[track_caller]
     pub(crate) fn take(&self, wait: &Wait) -> Result<Envelope<T>, Missing> {
+        if let Some(envelope) = self.mailbox.take_at_once() {
+            return Ok(envelope);
+        }
         loop {
             match self.mailbox.take(wait)? {
                 Taken::Event(envelope) => return Ok(envelope),
@@ -320,6 +389,9 @@ impl<T> Reader<T> {
     #[cfg(feature = "async")]
     #[track_caller]
     pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Envelope<T>>> {
+        if let Some(envelope) = self.mailbox.take_at_once() {
+            return Poll::Ready(Some(envelope));
+        }
         loop {
             match self.mailbox.poll_take(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -347,7 +419,7 @@ impl<T> Reader<T> {
 impl<T> Drop for Reader<T> {
     fn drop(&mut self) {
         // Before the listener goes, which would tell nobody but the error channel.
-        let gap = self.mailbox.state.lock().gap.take();
+        let gap = self.mailbox.state.0.lock().gap.take();
         self.report_quietly(gap);
         drop(self.subscription.take());
         let gap = self.mailbox.end();

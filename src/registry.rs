@@ -609,14 +609,12 @@ mod tests {
     use std::sync::Weak;
 
     use super::*;
-    use crate::context::Scene;
     use crate::flow::Flow;
     use crate::listener::{About, Closure, Slot};
 
     fn listener(channel: &Channel<u32, ()>, patterns: Vec<Pattern>) -> ListenerRef<u32, ()> {
         let about = About::new(Weak::new(), None, patterns, None, None, Location::caller());
-        let goes_on = |_: &u32, _: &Scene<'_, ()>, _| Flow::Continue;
-        Slot::new(channel.home, about, Closure::new(goes_on))
+        Slot::new(channel.home, about, Closure::new(|_: &u32, _, _| Flow::Continue))
     }
 
     #[test]

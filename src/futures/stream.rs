@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::envelope::{Envelope, FromEnvelope};
+use crate::id::EmissionId;
 use crate::mailbox::{Mailbox, Reader};
 
 /// The events of a type to await, one after the other, on any runtime.
@@ -104,14 +105,14 @@ impl<T, I> fmt::Debug for EventStream<T, I> {
 /// An awaited emission's wait for room in a stream. Dropped, it takes the event back.
 pub(crate) struct Room<T> {
     mailbox: Arc<Mailbox<T>>,
-    number: u64,
+    id: EmissionId,
     /// Whether the event stays.
     is_kept: bool,
 }
 
 impl<T> Room<T> {
-    pub(crate) fn new(mailbox: Arc<Mailbox<T>>, number: u64) -> Self {
-        Self { mailbox, number, is_kept: false }
+    pub(crate) fn new(mailbox: Arc<Mailbox<T>>, id: EmissionId) -> Self {
+        Self { mailbox, id, is_kept: false }
     }
 }
 
@@ -120,7 +121,7 @@ impl<T> Future for Room<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         let room = self.get_mut();
-        room.mailbox.poll_room(room.number, cx).map(|()| {
+        room.mailbox.poll_room(room.id, cx).map(|()| {
             room.is_kept = true;
             false
         })
@@ -130,7 +131,7 @@ impl<T> Future for Room<T> {
 impl<T> Drop for Room<T> {
     fn drop(&mut self) {
         if !self.is_kept {
-            self.mailbox.take_back(self.number);
+            self.mailbox.take_back(self.id);
         }
     }
 }

@@ -6,11 +6,11 @@ use crate::context::Scene;
 use crate::discard::discard;
 use crate::dispatch::{self, Alone};
 use crate::flow::Flow;
-use crate::id::{Key, ListenerId};
+use crate::id::Key;
 use crate::listener::{Hear, Listener, Postponed, Release};
 use crate::queue::{self, Pushed};
 use crate::raw::backlog::Label;
-use crate::raw::roll::{Entry, Mark};
+use crate::raw::roll::{Called, Entry, Mark};
 use crate::registry::{Channel, ListenerRef};
 use crate::trace::Span;
 
@@ -44,8 +44,8 @@ impl<T, E, H: Release> Release for Deferred<T, E, H> {
 }
 
 impl<T, E, H: Hear<T, E>> Hear<T, E> for Deferred<T, E, H> {
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
-        self.inner.hear(event, scene, id)
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E> {
+        self.inner.hear(event, scene, called)
     }
 
     fn inner(&self) -> Option<&dyn Hear<T, E>> {

@@ -3,8 +3,8 @@
 use crate::context::Scene;
 use crate::discard::discard;
 use crate::flow::Flow;
-use crate::id::ListenerId;
 use crate::listener::{Admit, Hear, Release};
+use crate::raw::roll::Called;
 
 /// Asked of an event before its listener is called.
 pub(crate) type Filter<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
@@ -36,8 +36,8 @@ impl<T: ?Sized, H: Release> Release for Filtered<T, H> {
 }
 
 impl<T: ?Sized, E, H: Hear<T, E>> Hear<T, E> for Filtered<T, H> {
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
-        self.inner.hear(event, scene, id)
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E> {
+        self.inner.hear(event, scene, called)
     }
 
     fn inner(&self) -> Option<&dyn Hear<T, E>> {

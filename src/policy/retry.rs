@@ -12,11 +12,11 @@ use crate::dispatch::{self, Alone};
 use crate::failure::{Cause, Failure};
 use crate::flow::Flow;
 use crate::handle::Emitter;
-use crate::id::{Key, ListenerId};
+use crate::id::Key;
 use crate::listener::{Hear, Listener, Release};
 use crate::queue::{Alarm, Claimed, DeadEvent, Entry as Waits, Pushed, Refusal, Waiting};
 use crate::raw::backlog::Label;
-use crate::raw::roll::{Entry, Mark};
+use crate::raw::roll::{Called, Entry, Mark};
 use crate::registry::{Channel, ListenerRef};
 use crate::retry::Retry;
 use crate::sync::{AtomicU64, Ordering};
@@ -56,12 +56,12 @@ impl<T, E, H: Release> Release for Retried<T, E, H> {
 }
 
 impl<T, E, H: Hear<T, E>> Hear<T, E> for Retried<T, E, H> {
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E> {
         if let Timing::Again(_) = scene.timing {
             // Relaxed: a number.
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
-        self.inner.hear(event, scene, id)
+        self.inner.hear(event, scene, called)
     }
 
     fn inner(&self) -> Option<&dyn Hear<T, E>> {

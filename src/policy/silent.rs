@@ -2,8 +2,8 @@
 
 use crate::context::Scene;
 use crate::flow::Flow;
-use crate::id::ListenerId;
 use crate::listener::{Closure, Hear, Release};
+use crate::raw::roll::Called;
 
 /// A closure whose calls don't count as hearing.
 pub(crate) struct Silent<F> {
@@ -22,9 +22,9 @@ impl<F: Send + Sync> Release for Silent<F> {
 
 impl<T: ?Sized, E, F> Hear<T, E> for Silent<F>
 where
-    F: Fn(&T, &Scene<'_, E>, ListenerId) -> Flow<E> + Send + Sync,
+    F: Fn(&T, &Scene<'_, E>, Called<'_>) -> Flow<E> + Send + Sync,
 {
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
-        self.inner.hear(event, scene, id)
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E> {
+        self.inner.hear(event, scene, called)
     }
 }

@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 
 use crate::context::Scene;
 use crate::flow::Flow;
-use crate::id::ListenerId;
 use crate::listener::{Hear, Release, Spend};
+use crate::raw::roll::Called;
 use crate::sync::{AtomicU64, Ordering};
 
 /// A listener that may be called so many times. `once` is one time.
@@ -35,8 +35,8 @@ impl<H: Release> Release for Times<H> {
 }
 
 impl<T: ?Sized, E, H: Hear<T, E>> Hear<T, E> for Times<H> {
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
-        self.inner.hear(event, scene, id)
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E> {
+        self.inner.hear(event, scene, called)
     }
 
     fn inner(&self) -> Option<&dyn Hear<T, E>> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::context::Scene;
 use crate::flow::Flow;
-use crate::id::ListenerId;
 use crate::listener::{Hear, Release};
+use crate::raw::roll::Called;
 use crate::watch::tally::{Heard, Run, Tally};
 
 /// A listener on a bus that notes its listeners' calls. It goes right around the closure: what other policies do is no call.
@@ -33,9 +33,9 @@ impl<T: ?Sized, E> Release for Watched<T, E> {
 }
 
 impl<T: ?Sized, E> Hear<T, E> for Watched<T, E> {
-    fn hear(&self, event: &T, scene: &Scene<'_, E>, id: ListenerId) -> Flow<E> {
+    fn hear(&self, event: &T, scene: &Scene<'_, E>, called: Called<'_>) -> Flow<E> {
         let began = self.tally.begin();
-        let answer = catch_unwind(AssertUnwindSafe(|| self.inner.hear(event, scene, id)));
+        let answer = catch_unwind(AssertUnwindSafe(|| self.inner.hear(event, scene, called)));
         let run = match &answer {
             // It was not there to be called.
             Ok(Flow::Gone) => Run { is_call: false, has_failed: false },

@@ -5,8 +5,8 @@ use std::sync::Weak;
 use crate::context::Scene;
 use crate::discard::discard;
 use crate::flow::Flow;
-use crate::id::ListenerId;
 use crate::listener::{Admit, Hear, Release};
+use crate::raw::roll::Called;
 
 /// A listener that is called with its owner, and goes when the owner is gone.
 pub(crate) struct Owned<O: ?Sized, F> {
@@ -37,7 +37,7 @@ where
     T: ?Sized,
     F: Fn(&O, &T) -> Flow<E> + Send + Sync,
 {
-    fn hear(&self, event: &T, _scene: &Scene<'_, E>, _id: ListenerId) -> Flow<E> {
+    fn hear(&self, event: &T, _scene: &Scene<'_, E>, _called: Called<'_>) -> Flow<E> {
         match (self.owner.upgrade(), &self.call) {
             (Some(owner), Some(call)) => call(&owner, event),
             _ => Flow::Gone,

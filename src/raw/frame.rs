@@ -61,10 +61,10 @@ fn set_frame(frame: Frame) {
 
 /// What a new emission is a part of.
 pub(crate) struct Place {
-    pub(crate) id: EmissionId,
     pub(crate) cause: Option<EmissionId>,
-    pub(crate) origin: EmissionId,
     pub(crate) depth: usize,
+    pub(crate) id: EmissionId,
+    pub(crate) origin: EmissionId,
 }
 
 impl Place {

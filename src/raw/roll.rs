@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::gate::Word;
-use crate::id::Key;
+use crate::id::{Key, ListenerId};
 
 /// An ordered list in chunks that snapshots share.
 ///
@@ -51,6 +51,25 @@ impl Mark {
     #[inline]
     pub(crate) fn key(self) -> Key {
         Key { rank: self.rank, number: self.number }
+    }
+}
+
+/// Which listener is called. Its name is made when somebody asks for it: two words are handed on in registers, and most ask for nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Called<'a> {
+    home: u32,
+    mark: &'a Mark,
+}
+
+impl<'a> Called<'a> {
+    #[inline]
+    pub(crate) fn new(home: u32, mark: &'a Mark) -> Self {
+        Self { home, mark }
+    }
+
+    #[inline]
+    pub(crate) fn id(self) -> ListenerId {
+        ListenerId::new(self.home, self.mark.key())
     }
 }
 

@@ -13,8 +13,8 @@ use crate::context::Scene;
 use crate::envelope::{Envelope, FromEnvelope};
 use crate::flow::Flow;
 use crate::handle::Emitter;
-use crate::id::ListenerId;
 use crate::info::Place;
+use crate::raw::roll::Called;
 use crate::subscription::Subscription;
 
 /// Keeps every event it hears, for a test to look at. It records until it is dropped.
@@ -75,7 +75,7 @@ pub(crate) enum Listens {
 pub(crate) fn keep<T: 'static, V, E>(
     seen: Arc<Seen<V>>,
     map: impl Fn(&T) -> V,
-) -> impl Fn(&T, &Scene<'_, E>, ListenerId) -> Flow<E> {
+) -> impl Fn(&T, &Scene<'_, E>, Called<'_>) -> Flow<E> {
     move |event, scene, _| {
         // The user's first: no lock is held over it.
         seen.push(Envelope::new(map(event), scene));

@@ -11,6 +11,7 @@ use crate::handle::{Bus, Emitter};
 use crate::id::ListenerId;
 use crate::listener::{About, Closure, Release, Slot};
 use crate::policy::silent::Silent;
+use crate::raw::roll::Called;
 use crate::registry::UNHEARD;
 
 /// A tap's owning handle. No `off` finds a tap, and what began while it was there, it hears: so an emission is either
@@ -61,7 +62,7 @@ pub(crate) fn tap_unheard<E: Send + Sync + 'static>(
     emitter: &Emitter<E>,
     tell: impl Fn(&Scene<'_, E>) + Send + Sync + 'static,
 ) -> Tap {
-    let call = move |_: &dyn Any, scene: &Scene<'_, E>, _| {
+    let call = move |_: &dyn Any, scene: &Scene<'_, E>, _: Called<'_>| {
         tell(scene);
         Flow::Continue
     };
