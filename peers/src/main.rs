@@ -2,6 +2,7 @@
 //!
 //! Run with `cargo run --release`. README.md says what is measured, and how to read it.
 
+mod cpp;
 mod deferred;
 #[path = "../../benches/floors/mod.rs"]
 mod floors;
@@ -32,7 +33,7 @@ use table::{Group, Table};
 use topics::Contender;
 
 /// Each runs in a process of its own, so that none finds the heap as another left it.
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 18] = [
     Group { name: "emit", title: "An emission, by how many listeners there are", run: sync::emit },
     Group { name: "threads", title: "Two threads that emit at once, to one listener", run: sync::threads },
     Group {
@@ -63,6 +64,14 @@ const GROUPS: [Group; 14] = [
     Group { name: "streams", title: "An emission, by how many streams there are", run: streams::emit },
     Group { name: "node", title: "Node's emitters: an emission, by how many listeners there are", run: node::emit },
     Group { name: "node_on_off", title: "Node's emitters: a listener comes, and one goes", run: node::on_off },
+    Group { name: "cpp", title: "Signals of C++: an emission, by how many slots there are", run: cpp::emit },
+    Group {
+        name: "cpp_threads",
+        title: "Signals of C++: two threads that emit at once, to one slot",
+        run: cpp::threads,
+    },
+    Group { name: "cpp_on_off", title: "Signals of C++: a slot comes, and one goes", run: cpp::on_off },
+    Group { name: "cpp_heap", title: "Signals of C++: heap", run: cpp::heap },
 ];
 
 const USAGE: &str = "cargo run --release -- [--tsv FILE] [--table FILE] [GROUP...]";

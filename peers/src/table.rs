@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 
 use crate::harness::{COLUMNS, HEARKEN};
 use crate::measure::ROUNDS;
-use crate::node;
+use crate::{cpp, node};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Group {
@@ -166,7 +166,7 @@ fn versions() -> String {
         let (_, rest) = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?;
         Some(format!("{name} {}", rest.split_once('"')?.0))
     };
-    PEERS.into_iter().filter_map(version).chain(node::versions()).collect::<Vec<_>>().join(", ")
+    PEERS.into_iter().filter_map(version).chain(node::versions()).chain(cpp::versions()).collect::<Vec<_>>().join(", ")
 }
 
 fn cpu() -> String {
