@@ -1,8 +1,8 @@
 //! Signals of C++: `cpp/bench.cpp` measures them as this program does, and says it in the same lines.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::{env, fs, io};
+use std::process::Command;
+use std::{env, fs};
 
 pub(crate) fn emit() {
     run("emit");
@@ -22,7 +22,7 @@ pub(crate) fn heap() {
 
 /// Of the compiler and of the libraries, if the program was built.
 pub(crate) fn versions() -> Option<String> {
-    said(&Command::new(program()).arg("versions").output()).ok()
+    said(Command::new(program()).arg("versions")).ok()
 }
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cpp/bench.cpp");
@@ -49,15 +49,15 @@ fn build(program: &Path) -> Result<(), String> {
     {
         return Ok(());
     }
-    let flags = said(&Command::new("pkg-config").args(["--cflags", "--libs", "sigc++-3.0"]).output())?;
+    let flags = said(Command::new("pkg-config").args(["--cflags", "--libs", "sigc++-3.0"]))?;
     let mut compiler = Command::new("c++");
     compiler.args(["-std=c++17", "-O3", "-pthread", SOURCE, "-o"]).arg(program).args(flags.split_whitespace());
-    said(&compiler.output()).map(drop)
+    said(&mut compiler).map(drop)
 }
 
-/// What a command printed, or the first line of why it didn't.
-fn said(output: &io::Result<Output>) -> Result<String, String> {
-    let output = output.as_ref().map_err(io::Error::to_string)?;
-    let [out, error] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).trim().to_owned());
+/// What a command printed, or why it didn't, in a line.
+fn said(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    let [out, error] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).trim().to_owned());
     if output.status.success() { Ok(out) } else { Err(error.lines().next().unwrap_or_default().to_owned()) }
 }

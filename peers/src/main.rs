@@ -2,6 +2,7 @@
 //!
 //! Run with `cargo run --release`. README.md says what is measured, and how to read it.
 
+mod builds;
 mod cpp;
 mod deferred;
 #[path = "../../benches/floors/mod.rs"]
@@ -43,7 +44,7 @@ const GROUPS: [Group; 18] = [
     },
     Group { name: "newest", title: "A listener comes and goes, by how many others there are", run: sync::newest },
     Group { name: "random", title: "A listener comes, and any other goes, by how many there are", run: sync::random },
-    Group { name: "heap", title: "Heap", run: sync::heap },
+    Group { name: "heap", title: "Heap", run: heap },
     Group {
         name: "repeated",
         title: "An event on one of 1,000 topics, by how many patterns there are",
@@ -74,13 +75,22 @@ const GROUPS: [Group; 18] = [
     Group { name: "cpp_heap", title: "Signals of C++: heap", run: cpp::heap },
 ];
 
+/// Compiles for minutes, so it runs only when it is named.
+const BUILD: Group =
+    Group { name: "build", title: "A build from nothing, with the default features, once", run: builds::print };
+
+fn heap() {
+    sync::heap();
+    topics::heap();
+}
+
 const USAGE: &str = "cargo run --release -- [--tsv FILE] [--table FILE] [GROUP...]";
 
 fn main() -> ExitCode {
     match run(env::args().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}\n\n{USAGE}\ngroups: {}", GROUPS.map(|group| group.name).join(" "));
+            eprintln!("{error}\n\n{USAGE}\ngroups: {}, and {}", GROUPS.map(|group| group.name).join(" "), BUILD.name);
             ExitCode::FAILURE
         }
     }
@@ -106,7 +116,11 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
 }
 
 fn find(name: &str) -> Result<Group, String> {
-    GROUPS.into_iter().find(|group| group.name == name).ok_or_else(|| format!("there is no group {name:?}"))
+    GROUPS
+        .into_iter()
+        .chain([BUILD])
+        .find(|group| group.name == name)
+        .ok_or_else(|| format!("there is no group {name:?}"))
 }
 
 fn measure_all(groups: &[Group], tsv: Option<PathBuf>, markdown: Option<PathBuf>) -> std::io::Result<()> {

@@ -241,6 +241,6 @@ fn heap_of<P: Listens>() -> [f64; 2] {
 }
 
 /// What this asks of the allocator, on this thread, and doesn't give back.
-fn bytes(act: impl FnOnce()) -> f64 {
+pub(crate) fn bytes(act: impl FnOnce()) -> f64 {
     measure(act).bytes_current as f64
 }
