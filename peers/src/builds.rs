@@ -38,7 +38,7 @@ pub(crate) fn print() {
     if let Err(error) = fs::remove_dir_all(&folder) {
         eprintln!("{} is left: {error}", folder.display());
     }
-    case("crates it needs", "crates", &CRATES, [figures.map(|(crates, _)| crates).to_vec()]);
+    case("beside itself", "crates", &CRATES, [figures.map(|(crates, _)| crates).to_vec()]);
     case("time", "s", &CRATES, [figures.map(|(_, seconds)| seconds).to_vec()]);
 }
 

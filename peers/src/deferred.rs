@@ -60,6 +60,8 @@ fn bus() -> Emitter {
     Emitter::builder().queue(EVENTS as usize * 2, Overflow::Reject).build(hearken::panic)
 }
 
+type Erased = dyn Fn(&dyn Any);
+
 /// Each queues all events, then hands each to a listener behind a pointer.
 fn one_thread() -> [Box<dyn FnMut()>; 6] {
     let sum = || {
@@ -72,7 +74,7 @@ fn one_thread() -> [Box<dyn FnMut()>; 6] {
         typed.extend(events().map(black_box));
         typed.drain(..).for_each(|event| black_box(&mut listener)(&event));
     };
-    let mut listener: Box<dyn Fn(&dyn Any)> = Box::new({
+    let mut listener: Box<Erased> = Box::new({
         let sum = sum();
         move |event| event.downcast_ref().map_or((), &sum)
     });

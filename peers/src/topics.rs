@@ -132,7 +132,7 @@ fn among(patterns: usize, mut entrants: Vec<Entrant>, topics: &[String]) {
     let mut tells: Vec<_> = entrants
         .iter_mut()
         .map(|(_, entrant, slash)| {
-            let mut topics = if *slash { &*slashed } else { topics }.iter().cycle();
+            let mut topics = if *slash { &slashed } else { topics }.iter().cycle();
             move |calls: u32| (0..calls).for_each(|_| _ = entrant.tell(black_box(topics.next().expect("there is one"))))
         })
         .collect();
