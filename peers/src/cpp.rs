@@ -51,7 +51,11 @@ fn build(program: &Path) -> Result<(), String> {
     }
     let flags = said(Command::new("pkg-config").args(["--cflags", "--libs", "sigc++-3.0"]))?;
     let mut compiler = Command::new("c++");
-    compiler.args(["-std=c++17", "-O3", "-pthread", SOURCE, "-o"]).arg(program).args(flags.split_whitespace());
+    // Not all compilers tell the size of what is freed unless they are asked to.
+    compiler
+        .args(["-std=c++17", "-O3", "-pthread", "-fsized-deallocation", SOURCE, "-o"])
+        .arg(program)
+        .args(flags.split_whitespace());
     said(&mut compiler).map(drop)
 }
 
