@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bevy_ecs::message::{Message, Messages};
 use hearken::{Emitter, Overflow, Port};
 
 use crate::harness::{HEARKEN, Who, case};
@@ -16,7 +17,7 @@ use crate::measure::{nanoseconds, rounds};
 
 const EVENTS: u32 = 1_000_000;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Message)]
 struct Event([u64; 3]);
 
 fn events() -> impl Iterator<Item = Event> {
@@ -27,9 +28,13 @@ const VEC: Who = Who::new("floor: a typed Vec", "one type, one thread");
 const BOXES: Who = Who::new("floor: a VecDeque of boxes", "one thread");
 const CROSSBEAM: Who = Who::new("crossbeam-channel", "one type; no listeners: the receiver handles it");
 const FLUME: Who = Who::new("flume", "one type; no listeners: the receiver handles it");
+const BEVY: Who = Who::new(
+    "bevy_ecs messages, polled",
+    "one type, one thread (`&mut World`); no listeners: readers poll; the slow ones lose events",
+);
 
 pub(crate) fn print() {
-    let who = [VEC.bar(4.0), BOXES, CROSSBEAM, FLUME.bar(1.0), HEARKEN];
+    let who = [VEC.bar(4.0), BOXES, BEVY, CROSSBEAM, FLUME.bar(1.0), HEARKEN];
     let mut contenders = one_thread();
     case("one thread", "ns", &who, rounds(|| contenders.iter_mut().map(|contender| time(contender)).collect()));
 
@@ -55,8 +60,10 @@ fn bus() -> Emitter {
     Emitter::builder().queue(EVENTS as usize * 2, Overflow::Reject).build(hearken::panic)
 }
 
+type Erased = dyn Fn(&dyn Any);
+
 /// Each queues all events, then hands each to a listener behind a pointer.
-fn one_thread() -> [Box<dyn FnMut()>; 5] {
+fn one_thread() -> [Box<dyn FnMut()>; 6] {
     let sum = || {
         let sum = Cell::new(0_u64);
         move |event: &Event| sum.set(sum.get().wrapping_add(event.0[0]))
@@ -67,7 +74,7 @@ fn one_thread() -> [Box<dyn FnMut()>; 5] {
         typed.extend(events().map(black_box));
         typed.drain(..).for_each(|event| black_box(&mut listener)(&event));
     };
-    let mut listener: Box<dyn Fn(&dyn Any)> = Box::new({
+    let mut listener: Box<Erased> = Box::new({
         let sum = sum();
         move |event| event.downcast_ref().map_or((), &sum)
     });
@@ -77,6 +84,15 @@ fn one_thread() -> [Box<dyn FnMut()>; 5] {
         while let Some(event) = boxed.pop_front() {
             black_box(&mut listener)(&*event);
         }
+    };
+    // What a system's `MessageWriter` and another's `MessageReader` do, without the systems; and the turn that a schedule does.
+    let mut messages = Messages::default();
+    let mut cursor = messages.get_cursor();
+    let mut listener: Box<dyn Fn(&Event)> = Box::new(sum());
+    let bevy = move || {
+        events().for_each(|event| _ = messages.write(black_box(event)));
+        cursor.read(&messages).for_each(|event| black_box(&mut listener)(event));
+        messages.update();
     };
     let (sender, receiver) = crossbeam_channel::unbounded();
     let mut listener: Box<dyn Fn(&Event)> = Box::new(sum());
@@ -99,7 +115,7 @@ fn one_thread() -> [Box<dyn FnMut()>; 5] {
         events().for_each(|event| port.defer(event).unwrap());
         bus.drain();
     };
-    [Box::new(typed), Box::new(boxed), Box::new(crossbeam), Box::new(flume), Box::new(hearken)]
+    [Box::new(typed), Box::new(boxed), Box::new(bevy), Box::new(crossbeam), Box::new(flume), Box::new(hearken)]
 }
 
 /// Nanoseconds an event, from the first that is sent until the last is handled.

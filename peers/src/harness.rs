@@ -1,6 +1,6 @@
 //! What a group of contenders tells of itself: a line of tab-separated values for each figure.
 
-use crate::measure::{ROUNDS, median};
+use crate::measure::median;
 
 /// Who is measured, and what beside its figure has to be known of it.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ pub(crate) const COLUMNS: [&str; 11] = [
 ];
 
 /// Prints what all contenders of a case were found to take in each round. The ratios are formed inside a round.
-pub(crate) fn case(name: &str, unit: &str, contenders: &[Who], rounds: [Vec<f64>; ROUNDS]) {
+pub(crate) fn case<const N: usize>(name: &str, unit: &str, contenders: &[Who], rounds: [Vec<f64>; N]) {
     let hearken = contenders.iter().position(|who| who.name == HEARKEN.name);
     for (at, who) in contenders.iter().enumerate() {
         let figures = rounds.each_ref().map(|round| round[at]);

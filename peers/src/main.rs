@@ -2,6 +2,8 @@
 //!
 //! Run with `cargo run --release`. README.md says what is measured, and how to read it.
 
+mod builds;
+mod cpp;
 mod deferred;
 #[path = "../../benches/floors/mod.rs"]
 mod floors;
@@ -32,7 +34,7 @@ use table::{Group, Table};
 use topics::Contender;
 
 /// Each runs in a process of its own, so that none finds the heap as another left it.
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 18] = [
     Group { name: "emit", title: "An emission, by how many listeners there are", run: sync::emit },
     Group { name: "threads", title: "Two threads that emit at once, to one listener", run: sync::threads },
     Group {
@@ -42,7 +44,7 @@ const GROUPS: [Group; 14] = [
     },
     Group { name: "newest", title: "A listener comes and goes, by how many others there are", run: sync::newest },
     Group { name: "random", title: "A listener comes, and any other goes, by how many there are", run: sync::random },
-    Group { name: "heap", title: "Heap", run: sync::heap },
+    Group { name: "heap", title: "Heap", run: heap },
     Group {
         name: "repeated",
         title: "An event on one of 1,000 topics, by how many patterns there are",
@@ -63,7 +65,24 @@ const GROUPS: [Group; 14] = [
     Group { name: "streams", title: "An emission, by how many streams there are", run: streams::emit },
     Group { name: "node", title: "Node's emitters: an emission, by how many listeners there are", run: node::emit },
     Group { name: "node_on_off", title: "Node's emitters: a listener comes, and one goes", run: node::on_off },
+    Group { name: "cpp", title: "Signals of C++: an emission, by how many slots there are", run: cpp::emit },
+    Group {
+        name: "cpp_threads",
+        title: "Signals of C++: two threads that emit at once, to one slot",
+        run: cpp::threads,
+    },
+    Group { name: "cpp_on_off", title: "Signals of C++: a slot comes, and one goes", run: cpp::on_off },
+    Group { name: "cpp_heap", title: "Signals of C++: heap", run: cpp::heap },
 ];
+
+/// Compiles for minutes, so it runs only when it is named.
+const BUILD: Group =
+    Group { name: "build", title: "A build from nothing, with the default features, once", run: builds::print };
+
+fn heap() {
+    sync::heap();
+    topics::heap();
+}
 
 const USAGE: &str = "cargo run --release -- [--tsv FILE] [--table FILE] [GROUP...]";
 
@@ -71,7 +90,7 @@ fn main() -> ExitCode {
     match run(env::args().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}\n\n{USAGE}\ngroups: {}", GROUPS.map(|group| group.name).join(" "));
+            eprintln!("{error}\n\n{USAGE}\ngroups: {}, and {}", GROUPS.map(|group| group.name).join(" "), BUILD.name);
             ExitCode::FAILURE
         }
     }
@@ -97,7 +116,11 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
 }
 
 fn find(name: &str) -> Result<Group, String> {
-    GROUPS.into_iter().find(|group| group.name == name).ok_or_else(|| format!("there is no group {name:?}"))
+    GROUPS
+        .into_iter()
+        .chain([BUILD])
+        .find(|group| group.name == name)
+        .ok_or_else(|| format!("there is no group {name:?}"))
 }
 
 fn measure_all(groups: &[Group], tsv: Option<PathBuf>, markdown: Option<PathBuf>) -> std::io::Result<()> {

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 
 use crate::harness::{COLUMNS, HEARKEN};
 use crate::measure::ROUNDS;
-use crate::node;
+use crate::{cpp, node};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Group {
@@ -15,6 +15,8 @@ pub(crate) struct Group {
     pub(crate) title: &'static str,
     pub(crate) run: fn(),
 }
+
+pub(crate) const LOCK: &str = include_str!("../Cargo.lock");
 
 /// Whose versions are told: the last of each name in the lock file, which is the newest, and ours.
 const PEERS: [&str; 17] = [
@@ -116,6 +118,7 @@ fn section(text: &mut String, rows: &[&Row]) {
 fn figure(row: &Row) -> String {
     let figure = match row.number("median") {
         Some(figure) if row.get("unit") == "x" => format!("{figure:.2}"),
+        Some(figure) if row.get("unit") == "crates" => thousands(figure),
         Some(figure) if figure < 100.0 => format!("{figure:.1}"),
         Some(figure) => thousands(figure),
         None => return "–".to_owned(),
@@ -161,12 +164,14 @@ fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
 }
 
 fn versions() -> String {
-    let lock = include_str!("../Cargo.lock");
-    let version = |name: &str| {
-        let (_, rest) = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?;
-        Some(format!("{name} {}", rest.split_once('"')?.0))
-    };
-    PEERS.into_iter().filter_map(version).chain(node::versions()).collect::<Vec<_>>().join(", ")
+    let version = |name| Some(format!("{name} {}", locked(name)?));
+    PEERS.into_iter().filter_map(version).chain(node::versions()).chain(cpp::versions()).collect::<Vec<_>>().join(", ")
+}
+
+/// The version of this crate in the lock file.
+pub(crate) fn locked(name: &str) -> Option<&'static str> {
+    let (_, rest) = LOCK.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(rest.split_once('"')?.0)
 }
 
 fn cpu() -> String {

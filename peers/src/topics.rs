@@ -2,7 +2,7 @@
 
 use divan::black_box;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use hearken::{Emitter, Subscription};
+use hearken::Emitter;
 use mqtt_topic_engine::{CacheStrategy, QoS, TopicPath, TopicPatternPath, TopicRouter};
 
 use crate::Plan;
@@ -10,7 +10,7 @@ use crate::harness::{HEARKEN, Who, case};
 use crate::lookups::{PlainTrie, WholeNames};
 use crate::measure::{all_in_turns, rounds};
 use crate::plan::NewTopics;
-use crate::sync::{PLACED, Placed, listener};
+use crate::sync::{PLACED, Placed, bytes, listener};
 
 /// What can be compared: something that can be told of an event on a topic.
 pub(crate) trait Contender {
@@ -26,24 +26,20 @@ const TRIE: Who = Who::new("floor: a plain trie", "`**` only at the end; calls n
 const MQTT: Who = Who::new("mqtt-topic-engine", "`#` only at the end; no order; calls nobody");
 const GLOBS: Who = Who::new("globset", "patterns can't come or go; calls nobody");
 
-struct Hearken {
-    bus: Emitter,
-    _subscriptions: Vec<Subscription>,
-}
+struct Hearken(Emitter);
 
 impl Contender for Hearken {
     fn new(plan: &Plan) -> Self {
         let bus = Emitter::builder().leak_warning(0).build(hearken::panic);
-        let listen = |(number, pattern): (u64, &String)| {
+        for (number, pattern) in (0..).zip(&plan.patterns) {
             let listener = listener(number);
-            bus.topics(pattern).on(move |placed: &Placed| listener(placed))
-        };
-        let subscriptions = (0..).zip(&plan.patterns).map(listen).collect();
-        Self { bus, _subscriptions: subscriptions }
+            bus.topics(pattern).on(move |placed: &Placed| listener(placed)).detach();
+        }
+        Self(bus)
     }
 
     fn tell(&mut self, topic: &str) -> usize {
-        self.bus.topic(topic).emit(&PLACED).heard
+        self.0.topic(topic).emit(&PLACED).heard
     }
 }
 
@@ -136,10 +132,28 @@ fn among(patterns: usize, mut entrants: Vec<Entrant>, topics: &[String]) {
     let mut tells: Vec<_> = entrants
         .iter_mut()
         .map(|(_, entrant, slash)| {
-            let mut topics = if *slash { &*slashed } else { topics }.iter().cycle();
+            let mut topics = if *slash { &slashed } else { topics }.iter().cycle();
             move |calls: u32| (0..calls).for_each(|_| _ = entrant.tell(black_box(topics.next().expect("there is one"))))
         })
         .collect();
     let rounds = rounds(|| all_in_turns(&mut tells.iter_mut().map(|tell| tell as _).collect::<Vec<_>>()));
     case(&format!("{patterns} patterns"), "ns", &who, rounds);
+}
+
+/// Bytes of each listener on a topic of its own, and of each on a pattern of its own.
+pub(crate) fn heap() {
+    let is_pattern = |pattern: &String| pattern.contains('*');
+    let (patterns, topics): (Vec<_>, Vec<_>) = Plan::with_patterns(10_000).patterns.into_iter().partition(is_pattern);
+    for (name, patterns) in [("one on a topic", topics), ("one on a pattern", patterns)] {
+        let plan = Plan { patterns, repeated: Vec::new() };
+        let hearken = heap_of::<Hearken>(&plan) - size_of_val(&listener(0)) as f64;
+        let figures = vec![heap_of::<PlainTrie>(&plan), hearken, heap_of::<Mqtt>(&plan), heap_of::<Globs>(&plan)];
+        case(name, "bytes", &[TRIE, HEARKEN, MQTT, GLOBS], [figures]);
+    }
+}
+
+fn heap_of<C: Contender>(plan: &Plan) -> f64 {
+    let mut contender = None;
+    let all = bytes(|| _ = contender.insert(C::new(plan)).tell("plant00"));
+    all / plan.patterns.len() as f64
 }

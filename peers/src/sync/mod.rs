@@ -144,9 +144,11 @@ fn beside<P: Shared>() -> [f64; 2] {
 /// A listener comes and one goes, so many times, among so many; `None` where filling takes too long.
 struct OnOff {
     who: Who,
-    newest: fn(u64) -> Option<Emits>,
-    random: fn(u64) -> Option<Emits>,
+    newest: Fill,
+    random: Fill,
 }
+
+type Fill = fn(u64) -> Option<Emits>;
 
 const fn on_off<P: Listens + 'static>(who: Who) -> OnOff {
     OnOff { who, newest: newest_of::<P>, random: random_of::<P> }
@@ -192,7 +194,7 @@ pub(crate) fn random() {
     on_offs(|peer| peer.random);
 }
 
-fn on_offs(of: fn(&OnOff) -> fn(u64) -> Option<Emits>) {
+fn on_offs(of: fn(&OnOff) -> Fill) {
     for live in [10, 1_000, 100_000] {
         // Filled once: nine times would take minutes.
         let filled = ON_OFFS.iter().filter_map(|peer| Some((peer.who, of(peer)(live)?)));
@@ -241,6 +243,6 @@ fn heap_of<P: Listens>() -> [f64; 2] {
 }
 
 /// What this asks of the allocator, on this thread, and doesn't give back.
-fn bytes(act: impl FnOnce()) -> f64 {
+pub(crate) fn bytes(act: impl FnOnce()) -> f64 {
     measure(act).bytes_current as f64
 }
