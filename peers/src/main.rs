@@ -5,6 +5,7 @@
 mod builds;
 mod cpp;
 mod deferred;
+mod digest;
 #[path = "../../benches/floors/mod.rs"]
 mod floors;
 mod harness;
@@ -84,7 +85,7 @@ fn heap() {
     topics::heap();
 }
 
-const USAGE: &str = "cargo run --release -- [--tsv FILE] [--table FILE] [GROUP...]";
+const USAGE: &str = "cargo run --release -- [--tsv FILE] [--table FILE] [--readme FILE] [GROUP...]";
 
 fn main() -> ExitCode {
     match run(env::args().skip(1)) {
@@ -97,12 +98,13 @@ fn main() -> ExitCode {
 }
 
 fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
-    let (mut tsv, mut table, mut chosen) = (None, None, Vec::new());
+    let (mut tsv, mut table, mut readme, mut chosen) = (None, None, None, Vec::new());
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match &*argument {
             "--tsv" => tsv = Some(PathBuf::from(value()?)),
             "--table" => table = Some(PathBuf::from(value()?)),
+            "--readme" => readme = Some(PathBuf::from(value()?)),
             // What this program calls itself with.
             "--only" => {
                 (find(&value()?)?.run)();
@@ -112,7 +114,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
         }
     }
     let groups = if chosen.is_empty() { GROUPS.to_vec() } else { chosen };
-    measure_all(&groups, tsv, table).map_err(|error| error.to_string())
+    measure_all(&groups, tsv, table, readme).map_err(|error| error.to_string())
 }
 
 fn find(name: &str) -> Result<Group, String> {
@@ -123,7 +125,12 @@ fn find(name: &str) -> Result<Group, String> {
         .ok_or_else(|| format!("there is no group {name:?}"))
 }
 
-fn measure_all(groups: &[Group], tsv: Option<PathBuf>, markdown: Option<PathBuf>) -> std::io::Result<()> {
+fn measure_all(
+    groups: &[Group],
+    tsv: Option<PathBuf>,
+    markdown: Option<PathBuf>,
+    readme: Option<PathBuf>,
+) -> std::io::Result<()> {
     let mut table = Table::begin();
     let mut lines = vec![COLUMNS.join("\t")];
     for group in groups {
@@ -150,5 +157,6 @@ fn measure_all(groups: &[Group], tsv: Option<PathBuf>, markdown: Option<PathBuf>
         }
     };
     put(lines.join("\n") + "\n", tsv)?;
-    put(table.markdown(groups), markdown)
+    put(table.markdown(groups), markdown)?;
+    readme.map_or(Ok(()), |readme| digest::quote(&table, &readme))
 }

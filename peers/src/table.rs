@@ -70,8 +70,21 @@ impl Table {
 
     pub(crate) fn markdown(&self, groups: &[Group]) -> String {
         let mut text = format!(
-            "# hearken beside its peers\n\nMade by `cargo run --release` in `peers/`; README.md says how to read it.\n\n\
-             - {date}; {cpu}, {cores} cores; load of the machine {before} before and {after} after\n\
+            "# hearken beside its peers\n\nMade by `cargo run --release` in `peers/`; README.md says how to read it.\n\n{}",
+            self.about()
+        );
+        for group in groups {
+            let rows: Vec<_> = self.rows.iter().filter(|row| row.get("group") == group.name).collect();
+            write!(text, "\n## {}\n\n", group.title).unwrap();
+            section(&mut text, &rows);
+        }
+        text
+    }
+
+    /// When, where and of what the figures are, and how to read a cell.
+    pub(crate) fn about(&self) -> String {
+        format!(
+            "- {date}; {cpu}, {cores} cores; load of the machine {before} before and {after} after\n\
              - {compiler}; {versions}\n\
              - medians of {ROUNDS} rounds; in brackets, how many times hearken's figure of the same round it is\n\
              - –: it can't, or gets no further than a few seconds would take it\n",
@@ -82,13 +95,24 @@ impl Table {
             after = load(),
             compiler = env!("COMPILER"),
             versions = versions(),
-        );
-        for group in groups {
-            let rows: Vec<_> = self.rows.iter().filter(|row| row.get("group") == group.name).collect();
-            write!(text, "\n## {}\n\n", group.title).unwrap();
-            section(&mut text, &rows);
-        }
-        text
+        )
+    }
+
+    pub(crate) fn cell(&self, group: &str, case: &str, contender: &str) -> String {
+        self.row(group, case, contender).map_or("–".to_owned(), figure)
+    }
+
+    pub(crate) fn cannot(&self, group: &str, case: &str, contender: &str) -> Option<&str> {
+        self.row(group, case, contender).map(|row| row.get("cannot"))
+    }
+
+    pub(crate) fn unit(&self, group: &str, case: &str) -> &str {
+        self.row(group, case, HEARKEN.name).map_or("", |row| row.get("unit"))
+    }
+
+    fn row(&self, group: &str, case: &str, contender: &str) -> Option<&Row> {
+        let names = [("group", group), ("case", case), ("contender", contender)];
+        self.rows.iter().find(|row| names.iter().all(|(column, name)| row.get(column) == *name))
     }
 }
 
