@@ -1,0 +1,123 @@
+//! What was counted, and what may be: counts.tsv.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+
+/// What one case takes, each time.
+#[derive(Clone, Copy)]
+pub(crate) struct Count {
+    pub(crate) instructions: f64,
+    pub(crate) allocations: f64,
+}
+
+pub(crate) struct Table {
+    pub(crate) made_with: String,
+    pub(crate) rows: Vec<(String, Count)>,
+    /// Where valgrind wrote down which lines the instructions are of.
+    pub(crate) profiles: PathBuf,
+}
+
+/// How much more than what is checked in may be counted. The counts are exact; this is for another copy of `memcpy`, and the like.
+const MORE: f64 = 0.01;
+/// How much less, before what is checked in allows too much.
+const LESS: f64 = 0.1;
+
+const HEAD: &str = "case\tinstructions\tallocations";
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.tsv");
+
+impl Table {
+    pub(crate) fn checked_in() -> Result<Self, Box<dyn Error>> {
+        let text = fs::read_to_string(FILE)?;
+        let mut lines = text.lines();
+        let made_with = lines.next().and_then(|line| line.strip_prefix("# ")).ok_or("counts.tsv has no first line")?;
+        let rows = lines.skip(1).map(|line| match *line.split('\t').collect::<Vec<_>>() {
+            [name, instructions, allocations] => {
+                let count = Count { instructions: instructions.parse()?, allocations: allocations.parse()? };
+                Ok((name.to_owned(), count))
+            }
+            _ => Err(format!("counts.tsv: {line:?}").into()),
+        });
+        let rows = rows.collect::<Result<_, Box<dyn Error>>>()?;
+        Ok(Self { made_with: made_with.to_owned(), rows, profiles: PathBuf::new() })
+    }
+
+    pub(crate) fn rewrite(&self) -> Result<(), Box<dyn Error>> {
+        let mut text = format!("# {}\n{HEAD}\n", self.made_with);
+        for (name, Count { instructions, allocations }) in &self.rows {
+            writeln!(text, "{name}\t{instructions:.1}\t{allocations:.3}")?;
+        }
+        fs::write(FILE, &text)?;
+        println!("counts.tsv is now:\n{text}");
+        Ok(())
+    }
+
+    /// Prints each beside what is allowed, and says what is wrong.
+    pub(crate) fn compare(&self, allowed: &Self) -> Result<(), Box<dyn Error>> {
+        println!("\n{:<22} {:>14} {:>14} {:>8} {:>12}", "case", "instructions", "checked in", "change", "allocations");
+        let mut wrong = Vec::new();
+        for (name, count) in &self.rows {
+            let Some((_, before)) = allowed.rows.iter().find(|(known, _)| known == name) else {
+                wrong.push(format!("{name} is not in counts.tsv"));
+                continue;
+            };
+            let change = count.instructions / before.instructions - 1.0;
+            println!(
+                "{name:<22} {:>14.1} {:>14.1} {:>+7.1}% {:>12.3}",
+                count.instructions,
+                before.instructions,
+                100.0 * change,
+                count.allocations
+            );
+            wrong.extend(self.verdict(name, *count, *before));
+        }
+        wrong.extend(
+            allowed
+                .rows
+                .iter()
+                .filter(|(name, _)| !self.rows.iter().any(|(known, _)| known == name))
+                .map(|(name, _)| format!("{name} is in counts.tsv, and no case")),
+        );
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        if self.made_with != allowed.made_with {
+            wrong.push(format!(
+                "this was counted with {}\nand counts.tsv with    {}",
+                self.made_with, allowed.made_with
+            ));
+        }
+        wrong.push(String::from(
+            "If that is meant, `cargo run --release -- --rewrite` in guard/ moves the limits; the commit says why.",
+        ));
+        Err(wrong.join("\n").into())
+    }
+
+    fn verdict(&self, name: &str, count: Count, before: Count) -> Vec<String> {
+        let (most, least) = (before.instructions * (1.0 + MORE), before.instructions * (1.0 - LESS));
+        let mut wrong = Vec::new();
+        if count.instructions > most {
+            let profile = self.profiles.join(name);
+            wrong.push(format!(
+                "{name} takes {:.1} instructions, and at most {most:.1} are allowed. `callgrind_annotate {}` says where they are",
+                count.instructions,
+                profile.display()
+            ));
+        }
+        if count.instructions < least {
+            wrong.push(format!(
+                "{name} takes only {:.1} instructions, and {:.1} are checked in: good, and the limit should follow",
+                count.instructions, before.instructions
+            ));
+        }
+        // Half of what the table's last digit can say.
+        if count.allocations > before.allocations + 0.0005 {
+            wrong.push(format!(
+                "{name} allocates {:.3} times, and at most {:.3} are allowed",
+                count.allocations, before.allocations
+            ));
+        }
+        wrong
+    }
+}
