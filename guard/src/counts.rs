@@ -5,7 +5,8 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::hint::black_box;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use allocation_counter::measure;
@@ -15,12 +16,16 @@ use crate::table::{Count, Table};
 
 /// Each case in a process of its own, so that none finds the heap as another left it.
 pub(crate) fn all() -> Result<Table, Box<dyn Error>> {
-    let program = env::current_exe()?;
-    let profiles = program.with_file_name("profiles");
+    let (program, profiles) = (env::current_exe()?, profiles()?);
     fs::create_dir_all(&profiles)?;
     println!("counting the instructions of {} cases", Case::ALL.len());
     let rows = Case::ALL.iter().map(|case| Ok((case.name.to_owned(), below_valgrind(&program, &profiles, case)?)));
-    Ok(Table { made_with: made_with()?, rows: rows.collect::<Result<_, Box<dyn Error>>>()?, profiles })
+    Ok(Table { made_with: made_with()?, rows: rows.collect::<Result<_, Box<dyn Error>>>()? })
+}
+
+/// Where valgrind writes down what it counted: beside the program, a file for each case.
+pub(crate) fn profiles() -> io::Result<PathBuf> {
+    Ok(env::current_exe()?.with_file_name("profiles"))
 }
 
 fn below_valgrind(program: &Path, profiles: &Path, case: &Case) -> Result<Count, Box<dyn Error>> {
@@ -38,12 +43,12 @@ fn below_valgrind(program: &Path, profiles: &Path, case: &Case) -> Result<Count,
     }
     let allocations: u32 = says.trim().parse()?;
     let profile = fs::read_to_string(profile)?;
-    let instructions = profile.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap_or_default();
-    let each = |count: u32| f64::from(count) / f64::from(case.times);
-    match instructions.trim().parse()? {
-        0 => Err(format!("valgrind found no {COUNTED} in {}", case.name).into()),
-        instructions => Ok(Count { instructions: each(instructions), allocations: each(allocations) }),
-    }
+    let instructions: f64 = match profile.lines().find_map(|line| line.strip_prefix("totals: ")) {
+        None | Some("0") => return Err(format!("{}: valgrind met no {COUNTED}", case.name).into()),
+        Some(total) => total.trim().parse()?,
+    };
+    let times = f64::from(case.times);
+    Ok(Count { instructions: instructions / times, allocations: f64::from(allocations) / times })
 }
 
 fn valgrind() -> Command {

@@ -76,5 +76,5 @@ fn guard() -> Result<(), Box<dyn Error>> {
 }
 
 fn compare() -> Result<(), Box<dyn Error>> {
-    counts::all()?.compare(&Table::checked_in()?)
+    counts::all()?.compare(&Table::checked_in()?, &counts::profiles()?)
 }

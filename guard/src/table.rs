@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// What one case takes, each time.
 #[derive(Clone, Copy)]
@@ -15,8 +15,6 @@ pub(crate) struct Count {
 pub(crate) struct Table {
     pub(crate) made_with: String,
     pub(crate) rows: Vec<(String, Count)>,
-    /// Where valgrind wrote down which lines the instructions are of.
-    pub(crate) profiles: PathBuf,
 }
 
 /// How much more than what is checked in may be counted. The counts are exact; this is for another copy of `memcpy`, and the like.
@@ -40,7 +38,7 @@ impl Table {
             _ => Err(format!("counts.tsv: {line:?}").into()),
         });
         let rows = rows.collect::<Result<_, Box<dyn Error>>>()?;
-        Ok(Self { made_with: made_with.to_owned(), rows, profiles: PathBuf::new() })
+        Ok(Self { made_with: made_with.to_owned(), rows })
     }
 
     pub(crate) fn rewrite(&self) -> Result<(), Box<dyn Error>> {
@@ -53,8 +51,8 @@ impl Table {
         Ok(())
     }
 
-    /// Prints each beside what is allowed, and says what is wrong.
-    pub(crate) fn compare(&self, allowed: &Self) -> Result<(), Box<dyn Error>> {
+    /// Prints each beside what is allowed, and says what is wrong. `profiles`: where valgrind wrote down what it counted.
+    pub(crate) fn compare(&self, allowed: &Self, profiles: &Path) -> Result<(), Box<dyn Error>> {
         println!("\n{:<22} {:>14} {:>14} {:>8} {:>12}", "case", "instructions", "checked in", "change", "allocations");
         let mut wrong = Vec::new();
         for (name, count) in &self.rows {
@@ -70,7 +68,7 @@ impl Table {
                 100.0 * change,
                 count.allocations
             );
-            wrong.extend(self.verdict(name, *count, *before));
+            wrong.extend(verdict(name, *count, *before));
         }
         wrong.extend(
             allowed
@@ -83,41 +81,35 @@ impl Table {
             return Ok(());
         }
         if self.made_with != allowed.made_with {
-            wrong.push(format!(
-                "this was counted with {}\nand counts.tsv with    {}",
-                self.made_with, allowed.made_with
-            ));
+            wrong.push(format!("This was counted with {},\ncounts.tsv with {}.", self.made_with, allowed.made_with));
         }
-        wrong.push(String::from(
-            "If that is meant, `cargo run --release -- --rewrite` in guard/ moves the limits; the commit says why.",
+        wrong.push(format!(
+            "`callgrind_annotate {}` shows where a case's instructions are.\n\
+             If they are meant, `cargo run --release -- --rewrite` in guard/ moves the limits, and the commit says why.",
+            profiles.join("CASE").display()
         ));
         Err(wrong.join("\n").into())
     }
+}
 
-    fn verdict(&self, name: &str, count: Count, before: Count) -> Vec<String> {
-        let (most, least) = (before.instructions * (1.0 + MORE), before.instructions * (1.0 - LESS));
-        let mut wrong = Vec::new();
-        if count.instructions > most {
-            let profile = self.profiles.join(name);
-            wrong.push(format!(
-                "{name} takes {:.1} instructions, and at most {most:.1} are allowed. `callgrind_annotate {}` says where they are",
-                count.instructions,
-                profile.display()
-            ));
-        }
-        if count.instructions < least {
-            wrong.push(format!(
-                "{name} takes only {:.1} instructions, and {:.1} are checked in: good, and the limit should follow",
-                count.instructions, before.instructions
-            ));
-        }
-        // Half of what the table's last digit can say.
-        if count.allocations > before.allocations + 0.0005 {
-            wrong.push(format!(
-                "{name} allocates {:.3} times, and at most {:.3} are allowed",
-                count.allocations, before.allocations
-            ));
-        }
-        wrong
+/// What is wrong with a count, in words.
+fn verdict(name: &str, count: Count, before: Count) -> Vec<String> {
+    let Count { instructions, allocations } = count;
+    let (most, least) = (before.instructions * (1.0 + MORE), before.instructions * (1.0 - LESS));
+    let mut wrong = Vec::new();
+    if instructions > most {
+        wrong.push(format!("{name} takes {instructions:.1} instructions: at most {most:.1} are allowed"));
     }
+    if instructions < least {
+        wrong.push(format!(
+            "{name} takes only {instructions:.1} instructions, and {:.1} are checked in: the limit should follow",
+            before.instructions
+        ));
+    }
+    // Half of what the table's last digit can say.
+    if allocations > before.allocations + 0.0005 {
+        let most = before.allocations;
+        wrong.push(format!("{name} allocates {allocations:.3} times: at most {most:.3} are allowed"));
+    }
+    wrong
 }
