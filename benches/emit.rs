@@ -163,5 +163,6 @@ mod on_off {
 }
 
 fn main() {
+    divan::main();
     measure::run(bars::print);
 }

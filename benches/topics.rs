@@ -200,5 +200,6 @@ fn print_bars() {
 }
 
 fn main() {
+    divan::main();
     measure::run(print_bars);
 }
