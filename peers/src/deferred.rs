@@ -4,8 +4,8 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,54 +118,70 @@ fn one_thread() -> [Box<dyn FnMut()>; 6] {
     [Box::new(typed), Box::new(boxed), Box::new(bevy), Box::new(crossbeam), Box::new(flume), Box::new(hearken)]
 }
 
-/// Nanoseconds an event, from the first that is sent until the last is handled.
-fn across(producers: u32, send: impl Fn(Event) + Sync, consume: impl FnOnce(u32) + Send) -> f64 {
+/// Nanoseconds an event, from the first that is sent until the last is handled. All went through once before, so that nobody's memory is
+/// new: `consume` handles so many events twice, and waits for the other side each time.
+fn across(producers: u32, send: impl Fn(Event) + Sync, consume: impl FnOnce(u32, Arc<Barrier>) + Send) -> f64 {
     let all = EVENTS / producers * producers;
-    let start = Instant::now();
+    let handled = Arc::new(Barrier::new(2));
     thread::scope(|threads| {
-        threads.spawn(|| consume(all));
-        for _ in 0..producers {
-            threads.spawn(|| events().take((EVENTS / producers) as usize).for_each(&send));
-        }
-    });
-    nanoseconds(start.elapsed()) / f64::from(all)
+        let consumer = Arc::clone(&handled);
+        threads.spawn(|| consume(all, consumer));
+        let send_all = || {
+            let start = Instant::now();
+            thread::scope(|threads| {
+                for _ in 0..producers {
+                    threads.spawn(|| events().take((EVENTS / producers) as usize).for_each(&send));
+                }
+                handled.wait();
+            });
+            nanoseconds(start.elapsed()) / f64::from(all)
+        };
+        send_all();
+        send_all()
+    })
 }
 
 fn hearken(producers: u32) -> f64 {
     let bus = bus();
-    let (port, left) = (bus.port(), AtomicU64::new(u64::from(EVENTS / producers * producers)));
-    let weak = bus.downgrade();
-    let _hears = bus.on(move |event: &Event| {
-        black_box(event);
-        let now = left.load(Ordering::Relaxed) - 1;
-        left.store(now, Ordering::Relaxed);
-        if now == 0 {
-            weak.upgrade().unwrap().close();
-        }
-    });
-    across(producers, |event| port.defer(event).unwrap(), |_| bus.run())
+    let port = bus.port();
+    across(
+        producers,
+        |event| port.defer(event).unwrap(),
+        |all, passed| {
+            let (heard, weak) = (AtomicU32::new(0), bus.downgrade());
+            let _hears = bus.on(move |event: &Event| {
+                black_box(event);
+                let now = heard.load(Ordering::Relaxed) + 1;
+                heard.store(now, Ordering::Relaxed);
+                if now % all == 0 {
+                    passed.wait();
+                }
+                if now == 2 * all {
+                    weak.upgrade().unwrap().close();
+                }
+            });
+            bus.run();
+        },
+    )
 }
 
 fn crossbeam(producers: u32) -> f64 {
     let (sender, receiver) = crossbeam_channel::unbounded();
-    across(
-        producers,
-        |event| sender.send(event).unwrap(),
-        move |all| {
-            (0..all).for_each(|_| _ = black_box(receiver.recv().unwrap()));
-        },
-    )
+    across(producers, |event| sender.send(event).unwrap(), twice(move || receiver.recv().ok()))
 }
 
 fn flume(producers: u32) -> f64 {
     let (sender, receiver) = flume::unbounded();
-    across(
-        producers,
-        |event| sender.send(event).unwrap(),
-        move |all| {
-            (0..all).for_each(|_| _ = black_box(receiver.recv().unwrap()));
-        },
-    )
+    across(producers, |event| sender.send(event).unwrap(), twice(move || receiver.recv().ok()))
+}
+
+fn twice(receive: impl Fn() -> Option<Event> + Send) -> impl FnOnce(u32, Arc<Barrier>) + Send {
+    move |all, passed| {
+        for _ in 0..2 {
+            (0..all).for_each(|_| _ = black_box(receive().unwrap()));
+            passed.wait();
+        }
+    }
 }
 
 const WAKES: u32 = 300;

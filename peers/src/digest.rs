@@ -101,5 +101,16 @@ pub(crate) fn quote(table: &Table, file: &Path) -> io::Result<()> {
             writeln!(quotes, "| {name} | {} | {} |", cells.join(" | "), cannot.unwrap_or_default()).unwrap();
         }
     }
+    let quotes: String = quotes.split_inclusive([' ', '\n']).map(in_code).collect();
     fs::write(file, [before, BEGIN, &quotes, END, after].concat())
+}
+
+/// Names of the source between backticks, as the lints of a crate's documentation, which the README is a part of, ask for.
+fn in_code(word: &str) -> String {
+    let name = word.trim_end_matches([' ', '\n', ',', ';', ':']);
+    let is_camel = name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
+    if name.contains('`') || !(name.contains('_') || is_camel) {
+        return word.to_owned();
+    }
+    format!("`{name}`{}", &word[name.len()..])
 }

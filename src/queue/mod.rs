@@ -82,7 +82,11 @@ impl<V> Deref for Apart<V> {
 
 const BLOCKED: usize = 1 << (usize::BITS - 1);
 
+/// First what every event needs: with the lock it is two cache lines, which producers and a drain hand to and fro.
+#[repr(C)]
 struct State<E> {
+    /// How many more events fit for sure. None, once it is closed.
+    room: usize,
     incoming: Backlog<dyn Lane<E>>,
     /// What a drain took out and didn't deliver.
     outgoing: Backlog<dyn Lane<E>>,
@@ -104,8 +108,6 @@ struct State<E> {
     wakers: Vec<Waker>,
     /// How many producers wait for room.
     blocked: usize,
-    /// How many more events fit for sure. None, once it is closed.
-    room: usize,
     capacity: usize,
     overflow: Overflow,
     /// How many events a full queue dropped out of a drain's hands, which the drain still has to report.

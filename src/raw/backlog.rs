@@ -6,14 +6,15 @@ use crate::chain::From;
 
 /// First in, first out, over events of all types: each type's events wait in a lane of their own, side by side, and a list of runs
 /// says whose turn it is. Neither a box for an event nor, once it is warm, any other allocation.
+#[repr(C)] // first what every event needs
 pub(crate) struct Backlog<L: ?Sized> {
+    len: usize,
     runs: VecDeque<Run>,
     lanes: Vec<Option<Box<L>>>,
     /// The topics of the runs, one after the other.
     text: String,
     /// How many bytes of text there were before those.
     gone: usize,
-    len: usize,
 }
 
 /// Events of one lane that came one after the other, from one place.
