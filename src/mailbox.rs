@@ -23,20 +23,16 @@ use crate::info::ListenerInfo;
 use crate::overflow::Overflow;
 use crate::raw::roll::Called;
 use crate::subscription::Subscription;
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Apart, Condvar, Mutex, MutexGuard};
 
 /// Events that wait for a reader, up to a number.
 pub(crate) struct Mailbox<T> {
-    state: OnLines<Mutex<State<T>>>,
+    state: Apart<Mutex<State<T>>>,
     /// Readers that block wait here.
     changed: Condvar,
     capacity: usize,
     overflow: Overflow,
 }
-
-/// Begins a cache line, and shares its last with nothing.
-#[repr(align(64))]
-struct OnLines<V>(V);
 
 /// First what every event needs: with the lock it is one cache line, which a sender and a reader hand to and fro.
 #[repr(C)]
@@ -121,7 +117,7 @@ impl<T, E> Sender<T, E> {
         listener: &impl Fn(ListenerId) -> ListenerInfo,
     ) -> bool {
         let topic = scene.shared_topic();
-        let mut state = self.mailbox.state.0.lock();
+        let mut state = self.mailbox.state.lock();
         if state.events.len() >= self.mailbox.capacity {
             return self.send_to_full(state, Envelope::on(topic, event, scene), scene.timing, called, listener);
         }
@@ -180,21 +176,21 @@ impl<T, E> Drop for Sender<T, E> {
 
 impl<T> Mailbox<T> {
     pub(crate) fn len(&self) -> usize {
-        self.state.0.lock().events.len()
+        self.state.lock().events.len()
     }
 
     pub(crate) fn missed(&self) -> u64 {
-        self.state.0.lock().missed
+        self.state.lock().missed
     }
 
     /// Nobody takes what is kept.
     fn take_all(&self) -> VecDeque<Envelope<T>> {
-        std::mem::take(&mut self.state.0.lock().events)
+        std::mem::take(&mut self.state.lock().events)
     }
 
     /// Nothing comes any more, or nobody takes it any more. The gap that is open.
     fn end(&self) -> Option<Gap> {
-        let mut state = self.state.0.lock();
+        let mut state = self.state.lock();
         state.is_over = true;
         self.changed.notify_all();
         let (gap, reader, senders) = (state.gap.take(), state.reader.take(), std::mem::take(&mut state.senders));
@@ -217,13 +213,13 @@ impl<T> Mailbox<T> {
     /// The next event, if there is nothing but to take it.
     #[inline]
     fn take_at_once(&self) -> Option<Envelope<T>> {
-        let mut state = self.state.0.lock();
+        let mut state = self.state.lock();
         if state.takes_more { None } else { state.events.pop_front() }
     }
 
     #[cold]
     fn take(&self, wait: &Wait) -> Result<Taken<T>, Missing> {
-        let mut state = self.state.0.lock();
+        let mut state = self.state.lock();
         loop {
             // A gap first: should reporting it panic, no event is in anybody's hands.
             if !state.events.is_empty()
@@ -273,7 +269,7 @@ impl<T> Mailbox<T> {
             }
             // Only now, and with the lock open: cloning a waker is the user's, and costs more than an event.
             let waker = cx.waker().clone();
-            let mut state = self.state.0.lock();
+            let mut state = self.state.lock();
             if state.events.is_empty() && !state.is_over {
                 let before = state.reader.replace(waker);
                 drop(state);
@@ -287,7 +283,7 @@ impl<T> Mailbox<T> {
     #[cfg(feature = "async")]
     pub(crate) fn poll_room(&self, id: EmissionId, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let mut state = self.state.0.lock();
+        let mut state = self.state.lock();
         if state.is_over || self.waiting(&state, id).is_none() {
             return Poll::Ready(());
         }
@@ -299,7 +295,7 @@ impl<T> Mailbox<T> {
     /// Takes the event of this emission back, if it still waits for room.
     #[cfg(feature = "async")]
     pub(crate) fn take_back(&self, id: EmissionId) {
-        let mut state = self.state.0.lock();
+        let mut state = self.state.lock();
         let taken = self.waiting(&state, id).and_then(|place| state.events.remove(place));
         drop(state);
         drop(taken);
@@ -362,7 +358,7 @@ impl<T> Reader<T> {
             gap: None,
             senders: Vec::new(),
         };
-        let state = OnLines(Mutex::new(state));
+        let state = Apart(Mutex::new(state));
         let mailbox = Arc::new(Mailbox { state, changed: Condvar::default(), capacity, overflow });
         let sender = Sender { mailbox: Arc::clone(&mailbox), errors: Arc::clone(&emitter.bus().errors) };
         let reports = Reporter { emitter: emitter.downgrade(), errors: Arc::clone(&emitter.bus().errors) };
@@ -419,7 +415,7 @@ impl<T> Reader<T> {
 impl<T> Drop for Reader<T> {
     fn drop(&mut self) {
         // Before the listener goes, which would tell nobody but the error channel.
-        let gap = self.mailbox.state.0.lock().gap.take();
+        let gap = self.mailbox.state.lock().gap.take();
         self.report_quietly(gap);
         drop(self.subscription.take());
         let gap = self.mailbox.end();

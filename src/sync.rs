@@ -1,5 +1,7 @@
 //! The one door to atomics, locks and thread-locals, so that a model checker can put its own behind it.
 
+use std::ops::Deref;
+
 pub(crate) use self::doors::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, thread_cells};
 pub(crate) use parking_lot::ReentrantMutex;
 pub(crate) use std::sync::atomic::Ordering;
@@ -9,6 +11,19 @@ pub(crate) use std::sync::atomic::AtomicU64 as Counter;
 
 /// Whether a model checker is behind the door. It doesn't see what a `OnceLock` orders, and every look at an atomic costs it dear.
 pub(crate) const IS_MODEL: bool = cfg!(loom);
+
+/// Begins a cache line, and shares its last with nothing that others write.
+#[repr(align(64))]
+pub(crate) struct Apart<V>(pub(crate) V);
+
+impl<V> Deref for Apart<V> {
+    type Target = V;
+
+    #[inline]
+    fn deref(&self) -> &V {
+        &self.0
+    }
+}
 
 #[cfg(not(loom))]
 mod doors {

@@ -12,7 +12,6 @@ mod timers;
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -27,7 +26,7 @@ use crate::overflow::Overflow;
 use crate::raw::backlog::{Backlog, Label, Topic};
 use crate::raw::frame;
 use crate::registry::Channel;
-use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::sync::{Apart, AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 pub(crate) use self::claims::{Claim, Claims, Limit};
 pub(crate) use self::dead::{DeadEvent, Refusal};
@@ -50,6 +49,7 @@ pub(crate) struct Settings {
 
 /// The queue of a bus.
 pub(crate) struct Queue<E> {
+    // Two lines: a drain writes one for every event, and who defers the other.
     state: Apart<Mutex<State<E>>>,
     /// How many of the events that a drain took out were begun, or dropped. With [`BLOCKED`], if somebody waits for room.
     ///
@@ -66,18 +66,6 @@ pub(crate) struct Queue<E> {
     dead: Mutex<dead::Dead<E>>,
     clock: Clock,
     errors: Arc<ErrorChannel<E>>,
-}
-
-/// On a cache line of its own: a drain writes it for every event, and who defers writes what is beside it.
-#[repr(align(64))]
-struct Apart<V>(V);
-
-impl<V> Deref for Apart<V> {
-    type Target = V;
-
-    fn deref(&self) -> &V {
-        &self.0
-    }
 }
 
 const BLOCKED: usize = 1 << (usize::BITS - 1);
