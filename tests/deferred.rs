@@ -313,8 +313,10 @@ fn drain_until_idle_goes_on_behind_turns_that_are_passed_by() {
 
 #[test]
 fn after_close_defer_gives_the_event_back_and_emit_and_drain_work_on() {
-    for overflow in [Overflow::Reject, Overflow::Block, Overflow::DropOldest, Overflow::DropNewest] {
-        let (bus, failures) = queue(1, overflow);
+    let policies = [Overflow::Reject, Overflow::Block, Overflow::DropOldest, Overflow::DropNewest];
+    // Full, and with room left.
+    for (overflow, capacity) in policies.into_iter().flat_map(|overflow| [(overflow, 1), (overflow, 8)]) {
+        let (bus, failures) = queue(capacity, overflow);
         let (heard, _log) = numbers(&bus);
         bus.defer(1_u32).unwrap();
         bus.close();
