@@ -3,7 +3,6 @@
 use std::any::{Any, type_name};
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::From;
@@ -54,12 +53,6 @@ impl<'a, E> Scene<'a, E> {
     #[inline]
     pub(crate) fn end_span(&mut self) {
         self.span = Entered::NOTHING;
-    }
-
-    /// Its topic, to be kept. Apart, so that where there is none nothing of it goes through memory.
-    #[inline(never)]
-    pub(crate) fn shared_topic(&self) -> Option<Arc<str>> {
-        self.topic.map(Into::into)
     }
 
     /// What is still to come of this emission comes from here.

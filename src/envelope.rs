@@ -4,7 +4,6 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::chain::{Chain, From};
 use crate::context::Scene;
 use crate::id::EmissionId;
 use crate::info::Place;
@@ -40,19 +39,9 @@ pub struct Envelope<T> {
 
 impl<T> Envelope<T> {
     pub(crate) fn new<E>(event: T, scene: &Scene<'_, E>) -> Self {
-        Self::on(scene.shared_topic(), event, scene)
-    }
-
-    /// The same with the scene's topic at hand.
-    #[inline]
-    pub(crate) fn on<E>(topic: Option<Arc<str>>, event: T, scene: &Scene<'_, E>) -> Self {
-        let Scene { emitted_at, place, .. } = scene;
+        let Scene { topic, emitted_at, place, .. } = scene;
+        let topic = topic.map(Into::into);
         Self { event, topic, id: place.id, cause: place.cause, origin: place.origin, emitted_at }
-    }
-
-    pub(crate) fn from(&self) -> From {
-        let Self { id, cause, origin, emitted_at, .. } = *self;
-        From { emitted_at, chain: Chain { id: Some(id), cause, origin: Some(origin) } }
     }
 }
 
@@ -79,13 +68,19 @@ pub(crate) mod sealed {
     use super::Envelope;
 
     pub trait FromEnvelope<T>: Sized {
-        fn open(envelope: Envelope<T>) -> Self;
+        /// Of an event; its envelope is made only for who asks for it.
+        fn of(event: T, envelop: impl FnOnce(T) -> Envelope<T>) -> Self;
         fn look(envelope: &Envelope<T>) -> &Self;
+
+        fn open(Envelope { event, topic, id, cause, origin, emitted_at }: Envelope<T>) -> Self {
+            Self::of(event, |event| Envelope { event, topic, id, cause, origin, emitted_at })
+        }
     }
 
     impl<T> FromEnvelope<T> for T {
-        fn open(envelope: Envelope<T>) -> Self {
-            envelope.event
+        #[inline]
+        fn of(event: T, _: impl FnOnce(T) -> Envelope<T>) -> Self {
+            event
         }
 
         fn look(envelope: &Envelope<T>) -> &Self {
@@ -94,8 +89,9 @@ pub(crate) mod sealed {
     }
 
     impl<T> FromEnvelope<T> for Envelope<T> {
-        fn open(envelope: Envelope<T>) -> Self {
-            envelope
+        #[inline]
+        fn of(event: T, envelop: impl FnOnce(T) -> Envelope<T>) -> Self {
+            envelop(event)
         }
 
         fn look(envelope: &Envelope<T>) -> &Self {

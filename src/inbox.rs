@@ -99,8 +99,8 @@ impl<T, I: FromEnvelope<T>> Inbox<T, I> {
     }
 
     #[track_caller]
-    fn take(&self, wait: &Wait) -> Result<I, Missing> {
-        self.reader.take(wait).map(I::open)
+    fn take(&self, wait: &Wait<'_>) -> Result<I, Missing> {
+        self.reader.take(wait)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::ops::Deref;
 
-pub(crate) use self::doors::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, thread_cells};
+pub(crate) use self::doors::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, pause, thread_cells,
+};
 pub(crate) use parking_lot::ReentrantMutex;
 pub(crate) use std::sync::atomic::Ordering;
 
@@ -30,6 +32,11 @@ mod doors {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
+    /// A short time, some 30 nanoseconds each, in which this core does nothing.
+    pub(crate) fn pause(times: u32) {
+        (0..times).for_each(|_| std::hint::spin_loop());
+    }
+
     /// Thread-locals that are there from the start.
     macro_rules! thread_cells {
         ($($(#[$attribute:meta])* static $name:ident: $type:ty = $start:expr;)*) => {
@@ -52,6 +59,9 @@ mod doors {
         };
     }
     pub(crate) use thread_cells;
+
+    /// No time passes in a model.
+    pub(crate) fn pause(_times: u32) {}
 
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 

@@ -20,7 +20,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("delivery, and taking part in it", &["channels", "dispatch", "subscription"]),
     ("listeners around listeners", &["policy/"]),
     ("the second way to tell: later", &["deferred/"]),
-    ("what is kept for who takes it later", &["envelope", "mailbox"]),
+    ("what is kept for who takes it later", &["envelope", "mailbox/"]),
     ("the same for async code", &["futures/"]),
     (
         "choosing what to hear, and ways to speak and to look",

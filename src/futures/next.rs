@@ -35,7 +35,7 @@ impl<T> Future for Next<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        self.reader.poll_take(cx).map(|taken| taken.map(|envelope| envelope.event))
+        self.reader.poll_take(cx)
     }
 }
 

@@ -78,7 +78,7 @@ impl<T, I: FromEnvelope<T>> Stream for EventStream<T, I> {
     type Item = I;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<I>> {
-        self.reader.poll_take(cx).map(|taken| taken.map(I::open))
+        self.reader.poll_take(cx)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
