@@ -372,10 +372,13 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
 
     /// Keeps copies of the events for a thread to take: [`Emitter::inbox`] with these options.
     #[track_caller]
-    pub fn inbox(self) -> Inbox<T>
+    pub fn inbox(mut self) -> Inbox<T>
     where
         T: Clone + Send,
     {
+        if self.overflow == Overflow::Block {
+            self.overflow = Overflow::DropNewest;
+        }
         Inbox::new(self.reader())
     }
 

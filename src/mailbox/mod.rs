@@ -1,5 +1,6 @@
 //! What an inbox and a stream keep until somebody takes it.
 
+mod patience;
 mod row;
 
 use std::collections::VecDeque;
@@ -25,7 +26,8 @@ use crate::info::ListenerInfo;
 use crate::overflow::Overflow;
 use crate::raw::roll::Called;
 use crate::subscription::Subscription;
-use crate::sync::{Apart, Condvar, Mutex, MutexGuard, pause};
+use crate::sync::{Apart, Condvar, Mutex, MutexGuard};
+use patience::Patience;
 use row::Row;
 
 /// Events that wait for a reader, up to a number.
@@ -70,12 +72,7 @@ struct Outgoing<T> {
     events: Row<T>,
     /// Whether there is more to taking an event: a gap to report, or room to give to one that waits.
     takes_more: bool,
-    /// How long its reader waits before it takes over what came.
-    ///
-    /// Where one event comes close behind another, a reader that never waits finds one each time: for each the two threads hand their memory to
-    /// and fro, or one sleeps and is woken, which costs more than the event. So it waits the longer the more often that pays, and no more as soon as it doesn't, as drivers of busy
-    /// network cards do.
-    patience: u32,
+    patience: Patience,
 }
 
 impl<T> Incoming<T> {
@@ -99,18 +96,9 @@ impl<T> Incoming<T> {
 }
 
 impl<T> Outgoing<T> {
-    /// Takes all that came. `before` is how many there were before the reader waited a little, if it did.
+    /// Takes all that came. `before` is how many there were before the reader waited, if it did.
     fn take_over(&mut self, incoming: &mut Incoming<T>, before: Option<usize>, capacity: usize) {
-        /// Some two microseconds.
-        const MOST: u32 = 64;
-        let came = incoming.events.len();
-        // Far from what would fill it: who waits must not lose what it waits for.
-        let is_safe = came <= capacity / 4;
-        self.patience = match before {
-            Some(before) if came > before && is_safe => MOST.min(2 * self.patience + 1),
-            Some(_) => self.patience / 2,
-            None => u32::from(came > 3 && is_safe),
-        };
+        self.patience = self.patience.after(before, incoming.events.len(), capacity);
         self.events.rewind();
         mem::swap(&mut incoming.events, &mut self.events);
         incoming.outgoing = self.events.len();
@@ -278,18 +266,18 @@ impl<T> Mailbox<T> {
 
     /// The next event, if there is nothing but to take it. If not, how long to wait before it's asked for.
     #[inline]
-    fn take_at_once<I: FromEnvelope<T>>(&self) -> Result<I, u32> {
+    fn take_at_once<I: FromEnvelope<T>>(&self) -> Result<I, Patience> {
         let mut outgoing = self.outgoing.lock();
-        if outgoing.takes_more { Err(0) } else { outgoing.events.take().ok_or(outgoing.patience) }
+        if outgoing.takes_more { Err(Patience::NONE) } else { outgoing.events.take().ok_or(outgoing.patience) }
     }
 
     #[inline(never)]
-    fn take<I: FromEnvelope<T>>(&self, wait: &Wait<'_>, mut patience: u32) -> Result<Taken<I>, Missing> {
+    fn take<I: FromEnvelope<T>>(&self, wait: &Wait<'_>, mut patience: Patience) -> Result<Taken<I>, Missing> {
         let mut waker = None;
         loop {
-            let before = (patience > 0 && !matches!(wait, Wait::Never)).then(|| {
+            let before = (patience != Patience::NONE && !matches!(wait, Wait::Never)).then(|| {
                 let before = self.incoming.lock().events.len();
-                pause(patience);
+                patience.wait();
                 before
             });
             let mut incoming = self.incoming.lock();
@@ -318,7 +306,7 @@ impl<T> Mailbox<T> {
             }
             match wait {
                 Wait::Never => return Err(Missing::Yet),
-                _ if patience > 0 => {}
+                _ if patience != Patience::NONE => {}
                 Wait::Awake(task) => match waker.take() {
                     // With the lock open: cloning a waker is the user's. And only now: it costs more than an event.
                     None => {
@@ -431,7 +419,7 @@ impl<T> Reader<T> {
             gap: None,
             waiting: VecDeque::new(),
         };
-        let outgoing = Outgoing { events: Row::default(), takes_more: false, patience: 0 };
+        let outgoing = Outgoing { events: Row::default(), takes_more: false, patience: Patience::NONE };
         let (incoming, outgoing) = (Apart(Mutex::new(incoming)), Apart(Mutex::new(outgoing)));
         let mailbox = Arc::new(Mailbox { incoming, outgoing, changed: Condvar::default(), capacity, overflow });
         let sender = Sender { mailbox: Arc::clone(&mailbox), errors: Arc::clone(&emitter.bus().errors) };
