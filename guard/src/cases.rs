@@ -22,7 +22,7 @@ pub(crate) struct Case {
 pub(crate) type Act = Box<dyn FnMut(u32)>;
 
 impl Case {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self { name: "emit_0", times: 10_000, make: emit_to_those_who_went },
         Self { name: "emit_1", times: 10_000, make: || emit(1) },
         Self { name: "emit_10", times: 1_000, make: || emit(10) },
@@ -34,7 +34,8 @@ impl Case {
         Self { name: "topic_new", times: 2_000, make: || topic_new(2_000) },
         Self { name: "defer_drain", times: 10 * QUEUED, make: defer_drain },
         Self { name: "on_off", times: 2_000, make: on_off },
-        Self { name: "stream", times: 10_000, make: stream },
+        Self { name: "stream_1", times: 10_000, make: || stream(1) },
+        Self { name: "stream_10", times: 1_000, make: || stream(10) },
     ];
 
     pub(crate) fn find(name: &str) -> Option<&'static Self> {
@@ -146,12 +147,17 @@ fn on_off() -> Act {
     over_and_over(kept, move || drop(bus.on(listener(black_box(0)))))
 }
 
-fn stream() -> Act {
+/// So many events that come, and then are taken.
+fn stream(events: usize) -> Act {
     let (bus, kept) = with_listeners(0);
     let mut numbers = bus.stream::<u64>();
     over_and_over(kept, move || {
-        bus.emit(black_box(&7_u64));
-        let taken = Pin::new(&mut numbers).poll_next(&mut Context::from_waker(Waker::noop()));
-        assert_eq!(taken, Poll::Ready(Some(7)));
+        for _ in 0..events {
+            bus.emit(black_box(&7_u64));
+        }
+        for _ in 0..events {
+            let taken = Pin::new(&mut numbers).poll_next(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(taken, Poll::Ready(Some(7)));
+        }
     })
 }
