@@ -224,23 +224,30 @@ fn known_of(envelope: Envelope<u32>) -> Known {
     (event, topic.as_deref().map(Into::into), id, cause, origin, (emitted_at.file(), emitted_at.line()))
 }
 
-/// Makes its listener emit the number twice.
-struct Outer(u32);
+/// Makes its listener emit the number twice, or another of these of a lower depth.
+struct Outer {
+    number: u32,
+    depth: u32,
+}
 
 proptest! {
     #[test]
     fn an_envelope_says_what_the_context_of_a_listener_said(steps in prop::collection::vec((0..8_u8, 1..4_u32), 1..60)) {
         let (bus, heard) = (strict_bus(), Log::<Known>::new());
-        let (mut stream, inbox) = (bus.stream::<u32>().envelopes(), bus.inbox::<u32>().envelopes());
+        let roomy = || bus.listen::<u32>().capacity(10_000);
+        let (mut stream, inbox) = (roomy().stream().envelopes(), roomy().inbox().envelopes());
         let hears = heard.clone();
         let _hears = bus.on_with(move |&number: &u32, at| {
             let place = at.emitted_at();
             let topic = at.topic().map(String::from);
             hears.add((number, topic, at.id(), at.cause(), at.origin(), (place.file(), place.line())));
         });
-        let _emits = bus.on_with(|&Outer(number): &Outer, at| {
+        let _emits = bus.on_with(|&Outer { number, depth }: &Outer, at| {
             for _ in 0..2 {
-                at.emitter().emit(&number);
+                match depth.checked_sub(1) {
+                    None => at.emitter().emit(&number),
+                    Some(depth) => at.emitter().emit(&Outer { number, depth }),
+                };
             }
         });
         let port = bus.port::<u32>();
@@ -252,10 +259,10 @@ proptest! {
                     1 => _ = port.emit(&number),
                     2 => _ = bus.topic("a.b").emit(&number),
                     3 => _ = bus.topic("a.c").emit(&number),
-                    4 => _ = bus.emit(&Outer(number)),
+                    4 => _ = bus.emit(&Outer { number, depth: times - 1 }),
                     5 => {
                         bus.defer(number).unwrap();
-                        bus.defer(Outer(number)).unwrap();
+                        bus.defer(Outer { number, depth: 0 }).unwrap();
                         bus.drain();
                     }
                     6 => streamed.extend(stream.next().now_or_never().flatten().map(known_of)),

@@ -41,12 +41,11 @@ impl Run {
         Self { len: 1, topic: topic.map(Into::into), cause, origin, emitted_at }
     }
 
-    /// The place is compared by its address: its text is long.
+    /// The place is compared by its address: its text is long. Who have a cause in common have its origin.
     #[inline]
     fn is_of(&self, mark: &Mark<'_>) -> bool {
         std::ptr::eq(self.emitted_at, mark.emitted_at)
             && self.cause == mark.cause
-            && self.origin == mark.origin
             && self.topic.as_deref() == mark.topic
     }
 }
