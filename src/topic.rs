@@ -360,18 +360,19 @@ fn is_wrong(byte: u8) -> bool {
 #[expect(clippy::needless_bitwise_bool, reason = "without branches, sixteen bytes are looked at at once")]
 fn are_plain(bytes: &[u8], separator: u8) -> bool {
     let end = bytes.len() - 1 - STEP;
-    let (mut at, mut wrong) = (0, [false; STEP]);
+    let (mut at, mut wrong) = (0, [0; STEP]);
     // Each byte with the next one. The last step goes back, so that it ends with them.
     while let (Some(these), Some(next)) = (bytes[at..].first_chunk::<STEP>(), bytes[at + 1..].first_chunk::<STEP>()) {
         for n in 0..STEP {
-            wrong[n] |= is_wrong(these[n]) | (these[n] == separator) & (next[n] == separator);
+            wrong[n] |= u8::from(is_wrong(these[n]) | (these[n] == separator) & (next[n] == separator));
         }
         if at == end {
             break;
         }
         at = (at + STEP).min(end);
     }
-    wrong == [false; STEP]
+    // Compared with an array of zeros it would be compared byte by byte.
+    wrong.into_iter().fold(0, |all, one| all | one) == 0
 }
 
 fn find_flaw(text: &str, separator: char, kind: Kind) -> Result<(), (usize, Flaw)> {
