@@ -496,6 +496,29 @@ mod tasks {
         });
     }
 
+    /// It has found four at once, so it looks twice before it sleeps.
+    #[test]
+    fn a_stream_to_which_many_came_at_once_wakes_for_an_event_and_for_the_end_of_its_bus() {
+        model(|| {
+            let bus = bus();
+            let mut stream = bus.stream::<usize>();
+            for n in 0..4_usize {
+                bus.emit(&n);
+            }
+            let reader = thread::spawn(move || {
+                for n in 0..4 {
+                    assert_eq!(block_on(next(&mut stream)), (Some(n), 0));
+                }
+                let (taken, wakes) = block_on(async { (next(&mut stream).await, next(&mut stream).await) });
+                assert!(wakes <= 2);
+                taken
+            });
+            bus.emit(&4_usize);
+            drop(bus);
+            assert_eq!(reader.join().unwrap(), (Some(4), None));
+        });
+    }
+
     #[test]
     fn next_wakes_for_its_event_once() {
         model(|| {
