@@ -254,8 +254,10 @@ pub(crate) fn channel_panicked<E>(cause: &Cause<E>) {
 }
 
 #[cold]
-pub(crate) fn destructor_panicked() {
-    tell(|| error!(target: TARGET, "a destructor panicked: a listener's, an event's or an error's; the bus goes on"));
+pub(crate) fn let_go_panicked() {
+    tell(
+        || error!(target: TARGET, "a destructor or a waker panicked: a listener's, an event's, an error's or a task's; the bus goes on"),
+    );
 }
 
 /// Tells of failures that should be panics, where none may be.

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -502,6 +502,28 @@ fn a_gap_is_told_though_an_event_is_taken_while_the_bus_goes() {
 }
 
 #[test]
+fn while_one_thread_tells_of_a_gap_another_that_waited_gets_the_event() {
+    in_time(|| {
+        let (is_taken, told) = channel::<()>();
+        let told = Mutex::new(told);
+        // It tells for as long as nobody has taken an event.
+        let bus = Emitter::new(move |_| _ = told.lock().unwrap().recv_timeout(LONG));
+        let inbox = Arc::new(bus.listen::<u32>().capacity(1).overflow(Overflow::DropNewest).inbox());
+        let (takes, events) = channel();
+        for _ in 0..2 {
+            let (inbox, takes) = (Arc::clone(&inbox), takes.clone());
+            thread::spawn(move || takes.send(inbox.recv()));
+        }
+        thread::sleep(MOMENT);
+        // One thread is woken for the first event, and finds that the others are lost.
+        emit_all(&bus, 0..10);
+        assert!(matches!(events.recv_timeout(LONG / 2), Ok(Some(_))));
+        drop((is_taken, inbox, bus));
+        events.recv_timeout(LONG).unwrap();
+    });
+}
+
+#[test]
 fn a_gap_is_told_by_the_thread_that_takes_the_next_event() {
     let (teller, told) = channel();
     let bus = Emitter::new(move |_| keep(&teller.send(thread::current().id())));
@@ -645,7 +667,7 @@ fn an_inbox_may_be_dropped_after_its_bus_and_in_a_listener() {
     drop(inbox);
 
     let bus = strict_bus();
-    let inbox = std::sync::Mutex::new(None);
+    let inbox = Mutex::new(None);
     let inbox = Arc::new(inbox);
     let drops = Arc::clone(&inbox);
     let _drops = bus.on(move |_: &u32| drop(drops.lock().expect("no panic").take()));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use allocation_counter::measure;
 use common::{Log, in_time, on_both, reporting_bus, strict_bus};
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
@@ -277,6 +278,29 @@ proptest! {
         prop_assert_eq!(&streamed, &heard);
         prop_assert_eq!(&boxed, &heard);
     }
+}
+
+#[test]
+fn an_event_on_the_topic_of_the_event_before_allocates_nothing() {
+    let bus = strict_bus();
+    let (mut stream, inbox) = (bus.stream::<u32>(), bus.inbox::<u32>());
+    let topic = bus.topic("a.b");
+    let _emits = bus.on_with(|&Outer { number, .. }: &Outer, at| {
+        at.emitter().topic("a.b").emit(&number);
+    });
+    let mut go = || {
+        for _ in 0..20 {
+            for number in 0..10_u32 {
+                topic.emit(&number);
+                bus.emit(&Outer { number, depth: 0 }); // another cause each time, and another place
+            }
+            let streamed = std::iter::from_fn(|| stream.next().now_or_never().flatten()).count();
+            let boxed = std::iter::from_fn(|| inbox.try_recv().ok()).count();
+            assert_eq!((streamed, boxed), (20, 20));
+        }
+    };
+    go();
+    assert_eq!(measure(go).count_total, 0);
 }
 
 const BURSTS: u32 = 400;

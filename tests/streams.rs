@@ -843,6 +843,35 @@ fn no_lock_is_held_while_a_waker_is_called_or_dropped() {
     });
 }
 
+/// A waker that panics when it is called.
+struct Alarm;
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_costs_neither_an_event_nor_another_its_call_nor_a_gap_its_report() {
+    let (bus, failures) = lossy_bus();
+    let mut stream = blocking(&bus, 1);
+    emit_all(&bus, 0..2);
+    let alarm = Waker::from(Arc::new(Alarm));
+    let (wakes, task) = Wakes::new();
+    let numbers = [2_u32, 3, 4];
+    let mut waiting = numbers.each_ref().map(|number| Box::pin(bus.emit_async(number)));
+    for (emission, task) in waiting.iter_mut().zip([&alarm, &alarm, &task]) {
+        assert!(poll(emission, task).is_pending());
+    }
+    assert_eq!((stream.next().now_or_never(), bus.suppressed_failures()), (Some(Some(0)), 1));
+    emit_all(&bus, 5..6);
+    bus.off_all();
+    assert_eq!((wakes.count(), bus.suppressed_failures()), (1, 2));
+    assert_eq!(failures.take(), ["lost 1 u32", "lost 1 u32"]);
+    assert_eq!(take_all(&mut stream), numbers);
+}
+
 // The next one
 
 #[test]

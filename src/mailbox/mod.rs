@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::chain::From;
 use crate::context::{Scene, Timing};
-use crate::discard::discard;
+use crate::discard::{discard, wake};
 use crate::dispatch;
 use crate::envelope::{Envelope, FromEnvelope};
 use crate::errors::{ErrorChannel, raise_if_outermost, trace_if_outermost};
@@ -47,8 +47,8 @@ pub(crate) struct Mailbox<T> {
 #[repr(C)] // first what every event needs
 struct Incoming<T> {
     events: Row<T>,
-    /// How many are outgoing at most: the reader takes them without a word.
-    outgoing: usize,
+    /// How many of those taken over are left, at most: the reader takes them without a word.
+    taken_over: usize,
     /// Who awaits an event.
     reader: Option<Waker>,
     blocked: u32,
@@ -84,7 +84,7 @@ impl<T> Incoming<T> {
     /// How many there are, or a few more.
     #[inline]
     fn at_most(&self) -> usize {
-        self.outgoing + self.events.len()
+        self.taken_over + self.events.len()
     }
 
     /// Gives room to the one that waits for it longest. Who is to be told.
@@ -101,7 +101,7 @@ impl<T> Outgoing<T> {
         self.patience = self.patience.after(before, incoming.events.len(), capacity);
         self.events.rewind();
         mem::swap(&mut incoming.events, &mut self.events);
-        incoming.outgoing = self.events.len();
+        incoming.taken_over = self.events.len();
     }
 }
 
@@ -122,7 +122,8 @@ impl Gap {
 
 /// What is taken out of a mailbox.
 enum Taken<I> {
-    Event(I),
+    /// And who waited for its room.
+    Event(I, Option<Waker>),
     Gap(Box<Gap>),
 }
 
@@ -181,7 +182,7 @@ impl<T, E> Sender<T, E> {
     ) -> bool {
         let overflow = self.mailbox.overflow;
         let mut outgoing = self.mailbox.outgoing.lock();
-        incoming.outgoing = outgoing.events.len();
+        incoming.taken_over = outgoing.events.len();
         let mut dropped = None;
         if incoming.at_most() >= self.mailbox.capacity {
             outgoing.takes_more = true;
@@ -216,7 +217,9 @@ impl<T, E> Sender<T, E> {
 /// The listener is gone, perhaps because the bus is.
 impl<T, E> Drop for Sender<T, E> {
     fn drop(&mut self) {
-        if let Some(gap) = self.mailbox.end() {
+        let (gap, panics) = self.mailbox.end();
+        self.errors.suppress(panics);
+        if let Some(gap) = gap {
             self.errors.take(gap.failure());
             trace_if_outermost();
         }
@@ -241,27 +244,30 @@ impl<T> Mailbox<T> {
         [outgoing, mem::take(&mut incoming.events)].into_iter().flat_map(Row::into_events).chain(waiting)
     }
 
-    /// Nothing comes any more, or nobody takes it any more. The gap that is open.
-    fn end(&self) -> Option<Box<Gap>> {
+    /// Nothing comes any more, or nobody takes it any more. The gap that is open, and how many wakers panicked.
+    fn end(&self) -> (Option<Box<Gap>>, u64) {
         let mut incoming = self.incoming.lock();
         incoming.is_over = true;
         self.changed.notify_all();
         let (gap, reader) = (incoming.gap.take(), incoming.reader.take());
         let senders: Vec<_> = incoming.waiting.iter_mut().filter_map(|waiting| waiting.sender.take()).collect();
         drop(incoming);
-        reader.into_iter().chain(senders).for_each(Waker::wake);
-        gap
+        (gap, wake(reader.into_iter().chain(senders)))
     }
 
     /// Says that there is an event, with the lock open: a waker is the user's.
     #[cold]
     fn tell(&self, mut incoming: MutexGuard<'_, Incoming<T>>) {
-        if incoming.blocked > 0 {
-            self.changed.notify_one();
-        }
+        self.tell_blocked(&incoming);
         let reader = incoming.reader.take();
         drop(incoming);
         reader.into_iter().for_each(Waker::wake);
+    }
+
+    fn tell_blocked(&self, incoming: &Incoming<T>) {
+        if incoming.blocked > 0 {
+            self.changed.notify_one();
+        }
     }
 
     /// The next event, if there is nothing but to take it. If not, how long to wait before it's asked for.
@@ -273,7 +279,6 @@ impl<T> Mailbox<T> {
 
     #[inline(never)]
     fn take<I: FromEnvelope<T>>(&self, wait: &Wait<'_>, mut patience: Patience) -> Result<Taken<I>, Missing> {
-        let mut waker = None;
         loop {
             let before = (patience != Patience::NONE && !matches!(wait, Wait::Never)).then(|| {
                 let before = self.incoming.lock().events.len();
@@ -289,15 +294,14 @@ impl<T> Mailbox<T> {
             if !outgoing.events.is_empty()
                 && let Some(gap) = incoming.gap.take()
             {
+                // While this reader tells of the gap, or if that panics, the event is another's.
+                self.tell_blocked(&incoming);
                 return Ok(Taken::Gap(gap));
             }
             if let Some(event) = outgoing.events.take() {
                 let sender = incoming.admit();
                 outgoing.takes_more = !incoming.waiting.is_empty();
-                drop(outgoing);
-                drop(incoming);
-                sender.into_iter().for_each(Waker::wake);
-                return Ok(Taken::Event(event));
+                return Ok(Taken::Event(event, sender));
             }
             patience = outgoing.patience;
             drop(outgoing);
@@ -307,19 +311,18 @@ impl<T> Mailbox<T> {
             match wait {
                 Wait::Never => return Err(Missing::Yet),
                 _ if patience != Patience::NONE => {}
-                Wait::Awake(task) => match waker.take() {
+                Wait::Awake(task) => {
+                    drop(incoming);
                     // With the lock open: cloning a waker is the user's. And only now: it costs more than an event.
-                    None => {
-                        drop(incoming);
-                        waker = Some(Waker::clone(task));
-                    }
-                    Some(waker) => {
+                    let waker = Waker::clone(task);
+                    let mut incoming = self.incoming.lock();
+                    if incoming.events.is_empty() && !incoming.is_over {
                         let before = incoming.reader.replace(waker);
                         drop(incoming);
                         drop(before);
                         return Err(Missing::Yet);
                     }
-                },
+                }
                 Wait::ForEver => self.block(&mut incoming, None),
                 Wait::Until(end) => {
                     let left = end.saturating_duration_since(Instant::now());
@@ -411,7 +414,7 @@ impl<T> Reader<T> {
     ) -> Self {
         let incoming = Incoming {
             events: Row::default(),
-            outgoing: 0,
+            taken_over: 0,
             reader: None,
             blocked: 0,
             is_over: false,
@@ -439,7 +442,10 @@ impl<T> Reader<T> {
         };
         loop {
             match self.mailbox.take(wait, mem::take(&mut patience))? {
-                Taken::Event(event) => return Ok(event),
+                Taken::Event(event, sender) => {
+                    self.reports.suppress(wake(sender));
+                    return Ok(event);
+                }
                 Taken::Gap(gap) => self.report(*gap),
             }
         }
@@ -475,7 +481,8 @@ impl<T> Drop for Reader<T> {
         let gap = self.mailbox.incoming.lock().gap.take();
         self.report_quietly(gap);
         drop(self.subscription.take());
-        let gap = self.mailbox.end();
+        let (gap, panics) = self.mailbox.end();
+        self.reports.suppress(panics);
         self.report_quietly(gap);
         self.reports.suppress(self.mailbox.take_all().map(discard).sum());
     }

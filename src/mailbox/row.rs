@@ -36,11 +36,6 @@ struct Mark<'a> {
 }
 
 impl Run {
-    fn begin(mark: &Mark<'_>) -> Self {
-        let Mark { topic, cause, origin, emitted_at } = *mark;
-        Self { len: 1, topic: topic.map(Into::into), cause, origin, emitted_at }
-    }
-
     /// The place is compared by its address: its text is long. Who have a cause in common have its origin.
     #[inline]
     fn is_of(&self, mark: &Mark<'_>) -> bool {
@@ -102,7 +97,12 @@ impl<T> Row<T> {
 
     #[inline(never)]
     fn begin_run(&mut self, mark: &Mark<'_>) {
-        self.runs.push_back(Run::begin(mark));
+        let Mark { topic, cause, origin, emitted_at } = *mark;
+        let topic = match self.runs.back() {
+            Some(last) if last.topic.as_deref() == topic => last.topic.clone(),
+            _ => topic.map(Into::into),
+        };
+        self.runs.push_back(Run { len: 1, topic, cause, origin, emitted_at });
     }
 
     /// Takes the first one out.
