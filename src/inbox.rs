@@ -45,7 +45,7 @@ use crate::mailbox::{Missing, Reader, Wait};
 /// # Cost
 ///
 /// An emission pays a short lock for each inbox. A thread that takes events meets it only when it has taken all those that were there the last
-/// time. While events come close behind one another, `recv` and its kin wait before they look again, awake and for at most some two
+/// time. While events come close behind one another, `recv` and its kin wait before they look again, awake and for at most some four
 /// microseconds: then they find many at once, and who emits need not wake them for each. `try_recv` never waits. Once the buffers have grown nothing is
 /// allocated for an event, but for its topic, where that isn't the topic of the event before.
 pub struct Inbox<T, I = T> {

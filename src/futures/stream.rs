@@ -53,8 +53,8 @@ use crate::mailbox::{Mailbox, Reader};
 /// # Cost
 ///
 /// An emission pays a short lock for each stream. A task that takes events meets it only when it has taken all those that were there the last
-/// time. While events come close behind one another, it waits before it looks again, awake and for at most some two microseconds: then
-/// it finds many at once, and who emits need not wake it for each. When they stop, it sleeps after some four. Where events come one by one, it
+/// time. While events come close behind one another, it waits before it looks again, awake and for at most some four microseconds: then
+/// it finds many at once, and who emits need not wake it for each. When they stop, it sleeps after some five. Where events come one by one, it
 /// never waits. Topic, cause, origin and place are kept once for events in a row that share them. Once the buffers have grown nothing is
 /// allocated for an event, but for its topic, where that isn't the topic of the event before.
 #[must_use = "a stream does nothing unless polled, and dropped it listens no more"]

@@ -11,8 +11,8 @@ pub(super) struct Patience(u32);
 impl Patience {
     pub(super) const NONE: Self = Self(0);
 
-    /// Some two microseconds.
-    const MOST: u32 = 64;
+    /// Some four microseconds: about what it takes to wake a thread.
+    const MOST: u32 = 128;
 
     pub(super) fn wait(self) {
         pause(self.0);
@@ -24,7 +24,7 @@ impl Patience {
         let is_safe = came <= capacity / 4;
         Self(match before {
             Some(before) if came > before && is_safe => Self::MOST.min(2 * self.0 + 1),
-            Some(_) => self.0 / 2,
+            Some(_) => self.0 / 4,
             None => u32::from(came > 3 && is_safe),
         })
     }
@@ -49,18 +49,18 @@ mod tests {
 
     #[test]
     fn waiting_that_pays_grows_to_its_most_within_a_few_looks() {
-        assert_eq!(looks(20, 10, 256, Patience::NONE).nth(7), Some(Patience(Patience::MOST)));
+        assert_eq!(looks(20, 10, 256, Patience::NONE).nth(8), Some(Patience(Patience::MOST)));
     }
 
     #[test]
     fn waiting_in_vain_ends_within_a_few_looks_and_hardly_begins() {
-        assert_eq!(looks(0, 0, 256, Patience(Patience::MOST)).nth(7), Some(Patience::NONE));
+        assert_eq!(looks(0, 0, 256, Patience(Patience::MOST)).nth(4), Some(Patience::NONE));
         assert!(looks(20, 0, 256, Patience::NONE).take(100).all(|patience| patience.0 <= 1));
     }
 
     #[test]
     fn nobody_waits_for_what_would_fill_the_mailbox() {
         assert!(looks(20, 10, 79, Patience::NONE).take(100).all(|patience| patience == Patience::NONE));
-        assert_eq!(looks(65, 30, 256, Patience(Patience::MOST)).nth(7), Some(Patience::NONE));
+        assert_eq!(looks(65, 30, 256, Patience(Patience::MOST)).nth(4), Some(Patience::NONE));
     }
 }
