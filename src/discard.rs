@@ -16,6 +16,7 @@ pub(crate) fn wake(tasks: impl IntoIterator<Item = Waker>) -> u64 {
     tasks.into_iter().map(|task| quietly(move || task.wake())).sum()
 }
 
+/// Panics are traced, not let through; returns how many there were.
 fn quietly(act: impl FnOnce()) -> u64 {
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(()) => 0,

@@ -376,6 +376,7 @@ impl<'a, T: 'static, E: Send + Sync + 'static> Listen<'a, T, E> {
     where
         T: Clone + Send,
     {
+        // An emission that waits for a thread could wait for its own.
         if self.overflow == Overflow::Block {
             self.overflow = Overflow::DropNewest;
         }
