@@ -36,8 +36,8 @@ struct Mark<'a> {
 }
 
 impl Run {
-    /// The place is compared by its address: its text is long. Who have a cause in common have its origin, and are in no
-    /// emission but their own: so less is compared than where events of a queue form a run, and each event pays for it.
+    /// The place is compared by its address: its text is long. Who have a cause in common have its origin, so that isn't compared. To compare a
+    /// whole [`From`](crate::chain::From) took 2 % more of an emission to a stream.
     #[inline]
     fn is_of(&self, mark: &Mark<'_>) -> bool {
         std::ptr::eq(self.emitted_at, mark.emitted_at)
